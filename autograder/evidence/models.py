@@ -1,0 +1,160 @@
+"""Read a logged model's files, and score a model that was saved with skops.
+
+Nothing here lets a model run code of its own: skops files are loaded with the kit's allow-list,
+not the one that the model's MLmodel file brings along. Scoring can still crash or hang the process
+(the trees are compiled code working on foreign data), so a grader does it in a child process.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from autograder.evidence.facts import Scoring
+
+#: What skops may load besides scikit-learn's own public types: parts of scikit-learn's estimators
+#: that are compiled or private. Reading them runs no code that the file brings.
+TRUSTED_TYPES = (
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.link.MultinomialLogit",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfMultinomialLoss",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+)
+#: An MLmodel file or a model larger than this is not read, in bytes.
+LARGEST_MLMODEL = 1 << 20
+LARGEST_MODEL = 256 << 20
+
+
+def describe_files(
+    folder: Path | None,
+) -> tuple[tuple[str, ...], str | None, dict[str, int]]:
+    """Flavors, serialization format and files (relative path to size in bytes) of a model's folder.
+
+    Links are not followed. A folder without a readable MLmodel file has no flavors.
+    """
+    if folder is None:
+        return (), None, {}
+    files = {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+    flavors = _mlmodel(folder).get("flavors")
+    if not isinstance(flavors, dict):
+        return (), None, files
+    sklearn = flavors.get("sklearn")
+    serialization_format = sklearn.get("serialization_format") if isinstance(sklearn, dict) else None
+    return (
+        tuple(str(name) for name in flavors),
+        str(serialization_format or "") or None,
+        files,
+    )
+
+
+def skops_file(folder: Path) -> Path | None:
+    """The skops file of a scikit-learn model, or None when the model was saved in another format."""
+    flavors = _mlmodel(folder).get("flavors")
+    sklearn = flavors.get("sklearn") if isinstance(flavors, dict) else None
+    if not isinstance(sklearn, dict) or sklearn.get("serialization_format") != "skops":
+        return None
+    path = (folder / str(sklearn.get("pickled_model"))).resolve()
+    return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
+
+
+def load_skops(path: Path) -> Any:
+    """The estimator in a skops file. Raises ValueError, naming them, for types that are not allowed."""
+    import skops.io
+
+    if path.stat().st_size > LARGEST_MODEL:
+        raise ValueError(f"the model is larger than {LARGEST_MODEL >> 20} MiB")
+    foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
+    if foreign:
+        raise ValueError(f"the model is made of types that the kit does not load: {', '.join(foreign[:5])}")
+    return skops.io.load(path, trusted=list(TRUSTED_TYPES))
+
+
+def load_any(folder: Path) -> Any:
+    """The model in ``folder``, by MLflow. Runs whatever code the model brings: see who calls it.
+
+    A scikit-learn model comes back as its estimator, any other as an MLflow pyfunc.
+    """
+    import mlflow.pyfunc
+    import mlflow.sklearn
+
+    flavors = _mlmodel(folder).get("flavors")
+    if isinstance(flavors, dict) and "sklearn" in flavors:
+        return mlflow.sklearn.load_model(str(folder))
+    return mlflow.pyfunc.load_model(str(folder))
+
+
+def score_model(estimator: Any, features: pd.DataFrame) -> Scoring:
+    """What a fitted estimator answers for ``features`` (one row a case), and its own parameters.
+
+    A model that was trained on some of the columns gets those, one that was trained on an array
+    gets an array. Raises whatever the estimator raises.
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None:
+        given = features[list(names)]
+    else:
+        given = features.to_numpy() if hasattr(estimator, "n_features_in_") else features
+    labels = [_text(label) for label in _column(estimator.predict(given))]
+    classes = tuple(_text(label) for label in getattr(estimator, "classes_", ()))
+    probabilities = None
+    if hasattr(estimator, "predict_proba"):
+        rows = estimator.predict_proba(given)
+        probabilities = tuple(tuple(float(p) for p in row) for row in rows)
+    return Scoring(
+        labels=tuple(labels),
+        classes=classes,
+        probabilities=probabilities,
+        estimator=type(estimator).__name__,
+        params=_params(estimator),
+    )
+
+
+def _column(answers: Any) -> Any:
+    """A model's answers as one value a row; a frame or a one-column array is flattened."""
+    values = getattr(answers, "to_numpy", lambda: answers)()
+    return values.ravel() if getattr(values, "ndim", 1) == 2 and values.shape[1] == 1 else values
+
+
+def _text(value: Any) -> str:
+    return str(value.item() if hasattr(value, "item") else value)
+
+
+def _params(estimator: Any) -> dict[str, str]:
+    """``get_params`` of the estimator; for a search, those of the best estimator it found."""
+    params: dict[str, Any] = {}
+    for owner in (estimator, getattr(estimator, "best_estimator_", None)):
+        if owner is not None and hasattr(owner, "get_params"):
+            params.update(owner.get_params(deep=True))
+    simple = (str, int, float, bool, type(None))
+    return {name: _text(value) for name, value in params.items() if isinstance(_plain(value), simple)}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+
+
+def _mlmodel(folder: Path) -> dict[str, Any]:
+    """The MLmodel file as plain data; empty when it is missing, too large or not a mapping."""
+    path = folder / "MLmodel"
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST_MLMODEL:
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}

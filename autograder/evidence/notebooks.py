@@ -1,0 +1,26 @@
+"""Read an executed notebook: which cells ran, and what they raised."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from autograder.evidence.facts import CellFacts, NotebookFacts
+from autograder.evidence.store import one_line
+
+
+def read_notebook(notebook: Mapping[str, Any], stopped: str | None = None) -> NotebookFacts:
+    """The facts of an executed notebook (nbformat 4). ``stopped`` says why the run ended early."""
+    cells = []
+    for index, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] != "code":
+            continue
+        errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
+        message = one_line(f"{errors[0]['ename']}: {errors[0]['evalue']}") if errors else None
+        cells.append(
+            CellFacts(
+                index=index,
+                grade_id=cell["metadata"].get("nbgrader", {}).get("grade_id"),
+                ran=cell.get("execution_count") is not None,
+                error=message,
+            )
+        )
+    return NotebookFacts(tuple(cells), stopped)

@@ -1,0 +1,65 @@
+"""Run a notebook from an empty folder and keep what it leaves."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+from autograder.execution.environment import kernel_environment
+
+#: Seconds that one cell may take.
+CELL_TIMEOUT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An executed notebook. ``stopped`` says in one line why it ended before its last cell, if it did."""
+
+    notebook: NotebookNode
+    folder: Path
+    stopped: str | None
+
+
+def run_notebook(
+    notebook: NotebookNode, folder: Path, seed: int, cell_timeout: int = CELL_TIMEOUT
+) -> Execution:
+    """Run every cell of ``notebook`` (changed in place) in a new kernel whose working directory is
+    ``folder``, under the data's ``seed`` and a scrubbed environment.
+
+    A cell that raises does not end the run. A cell that takes longer than ``cell_timeout`` seconds,
+    or a kernel that dies, does: what was done before it stays. The kernel is gone afterwards.
+    """
+    folder = folder.resolve()
+    with tempfile.TemporaryDirectory(prefix="kit-home-", ignore_cleanup_errors=True) as home:
+        client = NotebookClient(
+            notebook,
+            timeout=cell_timeout,
+            kernel_name="python3",
+            allow_errors=True,
+            kernel_manager_class=AsyncKernelManager,
+            resources={"metadata": {"path": str(folder)}},
+            config=_private_channel(Path(home)),
+        )
+        stopped = None
+        try:
+            client.execute(env=kernel_environment(Path(home), seed))
+        except CellTimeoutError:
+            stopped = f"a cell took longer than {cell_timeout} seconds"
+        except DeadKernelError:
+            stopped = "the kernel died"
+    return Execution(notebook, folder, stopped)
+
+
+def _private_channel(home: Path) -> Config:
+    """Talk to the kernel through sockets in its own folder, where there are such, not through ports."""
+    config = Config()
+    if os.name == "posix":
+        config.KernelManager.transport = "ipc"
+        config.KernelManager.ip = str(home / "k")
+    return config

@@ -1,0 +1,88 @@
+"""A process that has MLflow and scikit-learn imported, and forks a limited child for each question.
+
+Facts about a stranger's store and answers of a stranger's model are computed in such a child: it
+starts in milliseconds, may crash or hang, and only JSON comes back from it.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+from pydantic import TypeAdapter
+
+from autograder import evidence
+from autograder.evidence import Evidence, LoggedModel, Scoring, StoreError, skops_file
+from autograder.execution.untrusted import score_untrusted
+
+#: Seconds until a warm process that was asked to end is ended.
+PATIENCE = 10
+
+_scoring = TypeAdapter(Scoring)
+
+
+class WarmReader:
+    """Reads stores and scores models through one warm process; use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "autograder.execution.warm_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.stdin and self._process.stdout:
+            self._process.stdin.close()
+            self._process.stdout.close()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def read_store(self, tracking_uri: str, seed: int) -> Evidence:
+        """As :func:`autograder.evidence.read_store`, in a child. Raises StoreError."""
+        answer = self._ask({"question": "store", "tracking_uri": tracking_uri, "seed": seed})
+        if "evidence" not in answer:
+            kind = evidence.NoStore if answer.get("missing") else StoreError
+            raise kind(answer.get("error") or "The store could not be read.")
+        return evidence.load(json.dumps(answer["evidence"]))
+
+    def score(self, model: LoggedModel, features: pd.DataFrame) -> Scoring:
+        """What the model answers for ``features``: skops files in a child, all else untrusted."""
+        if model.folder is None:
+            return Scoring(error="its files are not beside the store")
+        folder = Path(model.folder)
+        if skops_file(folder) is None:
+            return score_untrusted(folder, features)
+        table = features.to_dict(orient="split")
+        answer = self._ask({"question": "score", "folder": model.folder, "features": table})
+        if "scoring" not in answer:
+            return Scoring(error=str(answer.get("error")))
+        return _scoring.validate_python(answer["scoring"])
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(question).encode() + b"\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the process that reads stores has ended; this is a fault of the kit")
+        answer = json.loads(line)
+        return answer if isinstance(answer, dict) else {"error": "the answer makes no sense"}

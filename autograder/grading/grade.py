@@ -1,0 +1,60 @@
+"""Grade: ask every criterion of a rubric about the evidence."""
+
+import logging
+
+from autograder.evidence import Evidence
+from autograder.grading.report import CriterionResult, Report
+from autograder.rubrics import Criterion, Outcome, Rubric, Status
+
+log = logging.getLogger(__name__)
+
+
+def grade(rubric: Rubric, evidence: Evidence) -> Report:
+    """The report on ``evidence``. Never raises: a criterion that crashes could not be graded."""
+    outcomes: dict[str, Outcome] = {}
+    results = []
+    for task, criterion in rubric.criteria:
+        outcome = outcomes[criterion.id] = _outcome(rubric, criterion, evidence, outcomes)
+        results.append(CriterionResult(task.id, criterion.id, criterion.sentence, criterion.points, outcome))
+    titles = {task.id: task.title for task in rubric.tasks}
+    return Report(rubric.assignment, rubric.title, evidence.seed, tuple(results), titles)
+
+
+def ungraded(rubric: Rubric, seed: int, reason: str, next_step: str) -> Report:
+    """The report that stands until, and unless, there is a real one: nothing earned, all pending."""
+    outcome = Outcome(Status.NOT_GRADED, reason, "", next_step)
+    results = tuple(
+        CriterionResult(task.id, criterion.id, criterion.sentence, criterion.points, outcome)
+        for task, criterion in rubric.criteria
+    )
+    return Report(
+        rubric.assignment,
+        rubric.title,
+        seed,
+        results,
+        {t.id: t.title for t in rubric.tasks},
+    )
+
+
+def _outcome(
+    rubric: Rubric,
+    criterion: Criterion,
+    evidence: Evidence,
+    outcomes: dict[str, Outcome],
+) -> Outcome:
+    if evidence.problem:
+        return Outcome(Status.NOT_ATTEMPTED, evidence.problem)
+    for needed in criterion.needs:
+        if outcomes[needed].status is not Status.PASSED:
+            sentence = next(other.sentence for _, other in rubric.criteria if other.id == needed)
+            return Outcome(Status.NOT_ATTEMPTED, f"Needs “{sentence}” first.")
+    try:
+        return criterion.check(evidence)
+    except Exception:
+        log.exception("the criterion %s of %s crashed", criterion.id, rubric.assignment)
+        return Outcome(
+            Status.NOT_GRADED,
+            "The grader itself failed on this criterion.",
+            "",
+            "No points are lost or given; a person will look at it.",
+        )

@@ -1,0 +1,54 @@
+"""What an ``nbgrader_config.py`` sets so that stock nbgrader grades by evidence."""
+
+from typing import Any
+
+#: What a notebook's run leaves beside it. It is evidence, kept elsewhere: a submitted store is set
+#: aside, and neither ``autograded/`` nor ``feedback/`` hands one out.
+EVIDENCE_FILES = ["mlflow.db", "mlflow.db-*", "*.db", "mlruns", "mlartifacts"]
+
+SANITIZE = [
+    "nbgrader.preprocessors.ClearOutput",
+    "autograder.nbgrader.repair.RepairCells",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+AUTOGRADE = [
+    "autograder.nbgrader.grading.ExecuteAndGrade",
+    "nbgrader.preprocessors.IgnorePattern",
+    "nbconvert.preprocessors.ClearMetadataPreprocessor",
+    "nbgrader.preprocessors.LimitOutput",
+    "autograder.nbgrader.grading.SaveReport",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+GENERATE = [
+    "autograder.nbgrader.generate.CheckPoints",
+    "nbgrader.preprocessors.LockCells",
+    "nbgrader.preprocessors.ClearSolutions",
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.CheckCellMetadata",
+    "nbgrader.preprocessors.ComputeChecksums",
+    "nbgrader.preprocessors.SaveCells",
+    "nbgrader.preprocessors.ComputeChecksums",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+
+
+def configure(c: Any) -> None:
+    """Set the kit's course layout and plug-ins on a traitlets config object ``c``."""
+    c.CourseDirectory.source_directory = "solutions"
+    c.CourseDirectory.release_directory = "exercises"
+    c.CourseDirectory.ignore = [
+        ".ipynb_checkpoints",
+        "*.pyc",
+        "__pycache__",
+        "feedback",
+        *EVIDENCE_FILES,
+    ]
+    c.GenerateAssignment.preprocessors = GENERATE
+    c.Autograde.exporter_class = "autograder.nbgrader.exporter.SubmissionExporter"
+    c.Autograde.sanitize_preprocessors = SANITIZE
+    c.Autograde.autograde_preprocessors = AUTOGRADE
+    # what students wrote is shown in feedback, never run in the reader's browser
+    c.HTMLExporter.sanitize_html = True

@@ -1,0 +1,92 @@
+"""The exporter that nbgrader's autograder reads submissions with: one object a batch."""
+
+import weakref
+from pathlib import Path
+from typing import Any, TextIO
+
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbformat import NotebookNode
+from nbgrader.converters.base import NbGraderException
+
+from autograder.evidence.store import one_line
+from autograder.execution import WarmReader
+from autograder.nbgrader.course import Course, Submission
+from autograder.nbgrader.generate import register
+from autograder.nbgrader.gradebook import start_at_zero
+from autograder.rubrics import UnknownAssignment, load_rubric
+
+
+class SubmissionExporter(NotebookExporter):
+    """Registers the assignment when the batch starts, starts each submission at zero, and reads
+    notebooks so that one which cannot be read becomes a placeholder instead of an exception.
+
+    nbgrader makes it once a batch, with its ``Autograde`` converter as parent; the kit's
+    preprocessors find the course, the warm reader and the submission at hand on it.
+    """
+
+    def __init__(self, parent: Any = None, **settings: Any) -> None:
+        super().__init__(parent=parent, **settings)
+        if parent is None:  # nbgrader lists an exporter's settings without using it
+            return
+        self.converter = parent
+        self.course = Course(Path(parent.coursedir.root))
+        assignment = parent.coursedir.assignment_id
+        try:
+            self.rubric = load_rubric(assignment)
+        except UnknownAssignment as error:
+            raise NbGraderException(str(error)) from None
+        self.seed = self.course.seed(assignment)
+        self.release = register(parent.coursedir, assignment, self.config)
+        self.submission = Submission("", assignment)
+        parent.pre_convert_hook = self.before_submission
+        self.reader = WarmReader()
+        weakref.finalize(self, self.reader.close)
+
+    def before_submission(self, assignment: str, student: str, notebooks: list[str]) -> None:
+        """nbgrader's pre-convert hook: the submission starts at zero, pending.
+
+        nbgrader swallows a hook's exceptions and goes on; going on without this would keep an old
+        grade, so a failure here ends the batch.
+        """
+        try:
+            ids = self.converter.init_single_notebook_resources(notebooks[0])["nbgrader"]
+            self.submission = Submission(ids["student"], ids["assignment"])
+            start_at_zero(self.converter.coursedir, ids["assignment"], ids["student"])
+            self._expect_notebook(notebooks)
+            self.course.write_verdict(self.submission, self.rubric)
+        except Exception as error:
+            self.log.exception("The gradebook could not be prepared.")
+            raise SystemExit(f"The gradebook could not be prepared: {one_line(error)}.") from error
+
+    def _expect_notebook(self, notebooks: list[str]) -> None:
+        expected = f"{self.submission.assignment}.ipynb"
+        names = [Path(notebook).name for notebook in notebooks]
+        if expected not in names:
+            self.submission.ungradable = f"there is no {expected}, but {', '.join(sorted(names))}"
+            self.submission.next_step = "Rename the file, or ask the student to hand in again."
+            self.log.error("%s: %s.", self.submission.student, self.submission.ungradable)
+
+    def from_file(
+        self,
+        file_stream: TextIO,
+        resources: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> tuple[str, dict[str, Any]]:
+        """Read a notebook; a file that is none becomes the untouched exercise, not to be run."""
+        try:
+            notebook = nbformat.read(file_stream, as_version=4)
+            nbformat.validate(notebook)
+        except Exception as error:
+            notebook = self.placeholder(
+                f"its file is not a notebook that can be read ({one_line(error, 80)})"
+            )
+        return self.from_notebook_node(notebook, resources, **settings)
+
+    def placeholder(self, reason: str) -> NotebookNode:
+        """The untouched exercise, with the submission marked as one that could not be graded."""
+        self.submission.ungradable = reason
+        self.submission.next_step = (
+            f"Ask the student to hand in {self.submission.assignment}.ipynb again, saved from Jupyter."
+        )
+        return nbformat.from_dict(self.release)

@@ -1,0 +1,93 @@
+"""What an exercise's notebook imports: open the exercise, check a task.
+
+The checks run in the student's own process, against the store beside the notebook. They are help,
+not the grade: grading runs the notebook again elsewhere and asks the same rubric.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autograder.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from autograder.evidence import LoggedModel, Scoring
+    from autograder.grading import Report
+
+_scores: "dict[tuple[str, int], Scoring]" = {}
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An open exercise: where its work goes, and its checks."""
+
+    assignment: str
+    workspace: Workspace
+
+    def check(self, task: str | None = None) -> "ReportView":
+        """The report on one task, or on all of them, as far as your store shows it now.
+
+        Raises KeyError, naming the tasks, for a task that does not exist.
+        """
+        from autograder.evidence import Evidence, StoreError, read_store
+        from autograder.grading import grade
+        from autograder.rubrics import load_rubric
+
+        rubric = load_rubric(self.assignment)
+        try:
+            evidence = read_store(self.workspace.tracking_uri, self.workspace.seed)
+        except StoreError as error:
+            evidence = Evidence(seed=self.workspace.seed, problem=str(error))
+        features = rubric.features(evidence.seed)
+        report = grade(
+            rubric,
+            evidence.with_scores(lambda model: _score(model, features, evidence.seed)),
+        )
+        return ReportView(report.of_task(task) if task else report)
+
+    def __repr__(self) -> str:
+        return f"Exercise {self.assignment} in {self.workspace.folder}"
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """A report that shows itself: rich in Jupyter, as text elsewhere."""
+
+    report: "Report"
+
+    def _repr_html_(self) -> str:
+        from autograder.reports import report_html
+
+        return report_html(self.report)
+
+    def __repr__(self) -> str:
+        from autograder.reports import report_text
+
+        return report_text(self.report)
+
+
+def open_exercise(assignment: str, folder: str | Path | None = None) -> Exercise:
+    """Open the exercise's private store (beside the notebook) and say where it is.
+
+    See :func:`autograder.workspace.open_workspace` for ``folder`` and what is raised.
+    """
+    return Exercise(assignment, open_workspace(folder))
+
+
+def _score(model: "LoggedModel", features: Any, seed: int) -> "Scoring":
+    """Load and ask a model in this process: it is the student's own. A model never changes, so once."""
+    from autograder.evidence import Scoring, score_model
+    from autograder.evidence.models import load_any, load_skops, skops_file
+    from autograder.evidence.store import one_line
+
+    if model.folder is None:
+        return Scoring(error="its files are not beside the store")
+    key = (model.model_id, seed)
+    if key not in _scores:
+        skops = skops_file(Path(model.folder))
+        try:
+            estimator = load_skops(skops) if skops else load_any(Path(model.folder))
+            _scores[key] = score_model(estimator, features)
+        except Exception as error:
+            _scores[key] = Scoring(error=one_line(f"{type(error).__name__}: {error}"))
+    return _scores[key]

@@ -1,0 +1,22 @@
+"""A report as HTML and as text, and the table of a class."""
+
+from autograder.reports.class_table import (
+    Verdict,
+    VerdictKind,
+    class_table,
+    dump_verdict,
+    load_verdict,
+)
+from autograder.reports.html import report_html
+from autograder.reports.text import points, report_text
+
+__all__ = [
+    "Verdict",
+    "VerdictKind",
+    "class_table",
+    "dump_verdict",
+    "load_verdict",
+    "points",
+    "report_html",
+    "report_text",
+]

@@ -1,0 +1,116 @@
+"""Claims recomputed: what a logged model really reaches and carries, against what a run says."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from autograder.evidence import Evidence, LoggedModel, Run, Scoring
+
+#: A logged metric agrees with the recomputed one when they differ by no more than this, so that a
+#: figure rounded to two digits is still right.
+TOLERANCE = 0.006
+#: "The best" may be worse than the best by this much log-loss: closer runs are as good as equal.
+BEST_MARGIN = 0.005
+
+
+def model_of(evidence: Evidence, run: Run) -> LoggedModel | None:
+    """The run's finished model, the latest where there are several; else its latest unfinished one."""
+    own = [model for model in evidence.models if model.model_id in run.model_ids]
+    ready = [model for model in own if model.status == "READY"]
+    latest = sorted(ready or own, key=lambda model: model.created)
+    return latest[-1] if latest else None
+
+
+def scoring_of(evidence: Evidence, run: Run) -> Scoring | None:
+    """What the run's model answered, or None when it has no model that could be scored."""
+    model = model_of(evidence, run)
+    return model.scoring if model and model.scoring and not model.scoring.error else None
+
+
+def accuracy(scoring: Scoring, truth: pd.Series) -> float | None:
+    """The share of right answers, from 0 to 1; None when there is not one answer a row."""
+    if len(scoring.labels) != len(truth):
+        return None
+    return float(accuracy_score(list(truth), _as_names(scoring.labels, truth)))
+
+
+def log_loss(scoring: Scoring, truth: pd.Series) -> float | None:
+    """The mean negative natural logarithm of the probability given to the truth.
+
+    As ``sklearn.metrics.log_loss`` has it; None when the model gives no usable probabilities.
+    """
+    names = sorted(set(truth))
+    classes = _as_names(scoring.classes, truth)
+    if scoring.probabilities is None or len(scoring.probabilities) != len(truth):
+        return None
+    if sorted(classes) != names or any(len(row) != len(names) for row in scoring.probabilities):
+        return None
+    table = pd.DataFrame(scoring.probabilities, columns=classes)[names].to_numpy()
+    if not np.isfinite(table).all() or (table < 0).any():
+        return None
+    return float(sklearn_log_loss(list(truth), table, labels=names))
+
+
+def agrees(logged: float, actual: float) -> bool:
+    """Whether a logged figure is the recomputed one, rounding allowed for."""
+    return math.isfinite(logged) and abs(logged - actual) <= TOLERANCE
+
+
+def param(params: Mapping[str, str], name: str) -> str | None:
+    """A parameter by its own name, or as a step of a pipeline names it (``step__name``)."""
+    if name in params:
+        return params[name]
+    nested = [value for key, value in params.items() if key.endswith("__" + name)]
+    return nested[0] if len(nested) == 1 else None
+
+
+def same_value(one: str, other: str) -> bool:
+    """Whether two logged values mean the same: ``5`` and ``5.0``, ``None`` and ``none``."""
+    try:
+        return math.isclose(float(one), float(other), rel_tol=1e-9)
+    except ValueError:
+        return one.strip().strip("'\"").lower() == other.strip().strip("'\"").lower()
+
+
+def contradictions(run: Run, scoring: Scoring) -> dict[str, tuple[str, str]]:
+    """Logged parameters that the estimator carries with another value: name to (logged, actual)."""
+    return {
+        name: (logged, actual)
+        for name, logged in run.params.items()
+        if (actual := param(scoring.params, name)) is not None and not same_value(logged, actual)
+    }
+
+
+def explained_params(run: Run, scoring: Scoring) -> list[str]:
+    """Names of the logged parameters that the estimator carries with the same value."""
+    return [
+        name
+        for name, logged in run.params.items()
+        if (actual := param(scoring.params, name)) is not None and same_value(logged, actual)
+    ]
+
+
+def hyperparameters(scoring: Scoring) -> tuple[object, ...]:
+    """What makes one model a different variant than another, apart from its random seed."""
+    params = sorted((k, v) for k, v in scoring.params.items() if not k.endswith("random_state"))
+    return (scoring.estimator, *params)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a student reads them: quoted, separated by commas, no more than five."""
+    all_names = list(names)
+    shown = ", ".join(f"“{name}”" for name in all_names[:5])
+    return shown + (f" and {len(all_names) - 5} more" if len(all_names) > 5 else "")
+
+
+def _as_names(labels: Sequence[str], truth: pd.Series) -> list[str]:
+    """Answers as the truth's names; numbers 0, 1, 2 … stand for the names in alphabetical order."""
+    names = sorted(set(truth))
+    numbers = {str(number): name for number, name in enumerate(names)}
+    if set(labels) <= set(numbers):
+        return [numbers[label] for label in labels]
+    return list(labels)

@@ -1,0 +1,141 @@
+"""The language of rubrics: a rubric has tasks, a task has criteria, a criterion has an outcome."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import pandas as pd
+
+from autograder.evidence import Evidence, Run
+
+
+class Status(StrEnum):
+    """The five things that can become of a criterion."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_ATTEMPTED = "not attempted"
+    NOT_GRADED = "could not be graded"
+    AWAITING = "awaiting a person"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a criterion, for the student: what was found, what was expected, the next step."""
+
+    status: Status
+    found: str
+    expected: str = ""
+    next_step: str = ""
+
+
+def passed(found: str) -> Outcome:
+    """The criterion holds; ``found`` says what shows it."""
+    return Outcome(Status.PASSED, found)
+
+
+def failed(found: str, expected: str, next_step: str) -> Outcome:
+    """The criterion does not hold."""
+    return Outcome(Status.FAILED, found, expected, next_step)
+
+
+def not_attempted(found: str, next_step: str) -> Outcome:
+    """There is nothing to judge yet; ``next_step`` says what it waits for."""
+    return Outcome(Status.NOT_ATTEMPTED, found, "", next_step)
+
+
+#: A check takes the evidence and, in a task that is about one run, that run.
+Check = Callable[..., Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One checkable sentence, worth points.
+
+    ``covers`` are the ids of the guide's topics. ``needs`` are ids of criteria without which this
+    one cannot be evaluated at all: unless they passed, it is reported as not attempted.
+    """
+
+    id: str
+    sentence: str
+    points: float
+    check: Check
+    covers: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Task:
+    """A numbered piece of an assignment; ``id`` is the grade_id of its check cell.
+
+    ``about`` finds the run that all of the task's criteria speak of; while there is none, they are
+    not attempted.
+    """
+
+    id: str
+    title: str
+    about: Callable[[Evidence], Run | None] | None = None
+    criteria: list[Criterion] = field(default_factory=list)
+
+    @property
+    def points(self) -> float:
+        """The sum of its criteria's points: what its check cell is worth."""
+        return sum(criterion.points for criterion in self.criteria)
+
+    def criterion(
+        self,
+        sentence: str,
+        points: float,
+        covers: tuple[str, ...] = (),
+        needs: tuple[str, ...] = (),
+    ) -> Callable[[Check], Check]:
+        """Make a criterion of the function below, whose name with hyphens is the criterion's id."""
+
+        def add(check: Check) -> Check:
+            criterion_id = check.__name__.replace("_", "-")
+            asked = self._about_its_run(check) if self.about else check
+            self.criteria.append(Criterion(criterion_id, sentence, points, asked, covers, needs))
+            return check
+
+        return add
+
+    def _about_its_run(self, check: Check) -> Check:
+        find = self.about
+        assert find is not None
+
+        def asked(evidence: Evidence) -> Outcome:
+            run = find(evidence)
+            if run is None:
+                return not_attempted("There is no run in the store.", "Start a run and log into it.")
+            return check(evidence, run)
+
+        return asked
+
+
+@dataclass(slots=True)
+class Rubric:
+    """What an assignment asks. ``chapter`` is the page of the book that teaches it.
+
+    ``features`` draws, for a seed, the rows that every logged model is asked about.
+    """
+
+    assignment: str
+    title: str
+    chapter: str
+    features: Callable[[int], pd.DataFrame]
+    tasks: list[Task] = field(default_factory=list)
+
+    def task(self, id: str, title: str, about: Callable[[Evidence], Run | None] | None = None) -> Task:
+        """Add a task, with the run it is about if it is about one."""
+        self.tasks.append(Task(id, title, about))
+        return self.tasks[-1]
+
+    @property
+    def points(self) -> float:
+        """The sum of its tasks' points."""
+        return sum(task.points for task in self.tasks)
+
+    @property
+    def criteria(self) -> list[tuple[Task, Criterion]]:
+        """Every criterion with its task, in order."""
+        return [(task, criterion) for task in self.tasks for criterion in task.criteria]

@@ -1,0 +1,266 @@
+"""What 01-tracking asks: an experiment, a first run, a model that loads again, variants, the best."""
+
+import math
+
+import pandas as pd
+
+from autograder.evidence import Evidence, Run, Scoring
+from autograder.rubrics import claims, questions
+from autograder.rubrics.language import (
+    Outcome,
+    Rubric,
+    Status,
+    failed,
+    not_attempted,
+    passed,
+)
+from autograder.workspace import load_flowers
+
+EXPERIMENT = "flower-species"
+FIRST_FOREST = {"n_estimators": "120", "max_depth": "2"}
+
+
+def truth(evidence: Evidence) -> pd.Series:
+    """The species of the test part under the seed that the work was done with."""
+    return load_flowers(evidence.seed).y_test
+
+
+def the_first_run(evidence: Evidence) -> Run | None:
+    """The run of the forest that task 2 asks for: of those that log its parameters, the most complete."""
+    asked = [run for run in evidence.runs if questions.logs_params(run, FIRST_FOREST).status is Status.PASSED]
+    return max(
+        asked or evidence.runs[:1],
+        key=lambda run: _completeness(evidence, run),
+        default=None,
+    )
+
+
+def variants(evidence: Evidence) -> list[Run]:
+    """Finished runs besides the first whose models differ from the first and from each other.
+
+    Of several runs of one variant, the one that says the truth counts.
+    """
+    first = the_first_run(evidence)
+    seen = {claims.hyperparameters(scoring) for scoring in [_scoring(evidence, first)] if scoring}
+    others = [run for run in evidence.runs if run is not first and run.status == "FINISHED"]
+    found = []
+    for run in sorted(others, key=lambda run: len(_shortcomings(evidence, run))):
+        scoring = _scoring(evidence, run)
+        if scoring is not None and claims.hyperparameters(scoring) not in seen:
+            seen.add(claims.hyperparameters(scoring))
+            found.append(run)
+    return found
+
+
+rubric = Rubric(
+    assignment="01-tracking",
+    title="Track your first runs",
+    chapter="chapters/tracking",
+    features=lambda seed: load_flowers(seed).X_test,
+)
+experiment = rubric.task("experiment", "Choose an experiment")
+first_run = rubric.task("first-run", "Log a first run", about=the_first_run)
+log_model = rubric.task("log-model", "Log the model so that it loads again", about=the_first_run)
+compare = rubric.task("compare", "Log two more variants and mark the best")
+
+
+@experiment.criterion(f"The project has an experiment of its own, `{EXPERIMENT}`", 2, ("W5", "C1"))
+def own_experiment(evidence: Evidence) -> Outcome:
+    names = [found.name for found in evidence.experiments]
+    if EXPERIMENT in names:
+        return passed(f"The store has an experiment “{EXPERIMENT}”.")
+    others = [name for name in names if name != "Default"]
+    if not others and not evidence.runs:
+        return not_attempted(
+            "The store has no experiment but MLflow's own “Default”.",
+            "Choose an experiment by its name before you log anything.",
+        )
+    found = f"The experiments are {claims.listed(others)}." if others else "All runs are in “Default”."
+    return failed(
+        found,
+        f"an experiment “{EXPERIMENT}”",
+        "Set the experiment, spelled just like that.",
+    )
+
+
+@first_run.criterion("The run is in that experiment", 1, ("W5",), needs=("own-experiment",))
+def run_in_experiment(evidence: Evidence, run: Run) -> Outcome:
+    return questions.is_in_experiment(evidence, run, EXPERIMENT)
+
+
+@first_run.criterion("The run has ended", 1, ("W4", "S2"))
+def run_finished(evidence: Evidence, run: Run) -> Outcome:
+    return questions.has_ended(evidence, run)
+
+
+@first_run.criterion("It logs the forest's parameters: 120 trees, depth 2", 1, ("S2", "P1"))
+def params_logged(evidence: Evidence, run: Run) -> Outcome:
+    return questions.logs_params(run, FIRST_FOREST)
+
+
+@first_run.criterion("It logs the metric `accuracy`", 1, ("S2", "P1"))
+def accuracy_logged(evidence: Evidence, run: Run) -> Outcome:
+    return questions.logs_metric(evidence, run, "accuracy", highest=1)
+
+
+@first_run.criterion("It logs the metric `log_loss`", 1, ("S2", "P1"))
+def log_loss_logged(evidence: Evidence, run: Run) -> Outcome:
+    return questions.logs_metric(evidence, run, "log_loss")
+
+
+@first_run.criterion("It has a name that means something", 1, ("P2",))
+def run_named(evidence: Evidence, run: Run) -> Outcome:
+    return questions.is_named(run)
+
+
+@first_run.criterion("It carries the tag `model_family`", 1, ("P1", "C1"))
+def run_tagged(evidence: Evidence, run: Run) -> Outcome:
+    return questions.is_tagged(run, "model_family")
+
+
+@log_model.criterion("The first run has a logged model that is complete", 2, ("S2", "C1"))
+def model_logged(evidence: Evidence, run: Run) -> Outcome:
+    return questions.has_model(evidence, run)
+
+
+@log_model.criterion("The model loads again and answers", 2, ("S2",), needs=("model-logged",))
+def model_loads(evidence: Evidence, run: Run) -> Outcome:
+    return questions.model_answers(evidence, run, rows=len(truth(evidence)))
+
+
+@log_model.criterion("The logged parameters are the model's own", 1, ("P1",), needs=("model-loads",))
+def params_match(evidence: Evidence, run: Run) -> Outcome:
+    return questions.params_are_the_models(evidence, run)
+
+
+@log_model.criterion(
+    "The logged accuracy is what the model reaches",
+    1,
+    ("S2",),
+    needs=("accuracy-logged", "model-loads"),
+)
+def accuracy_true(evidence: Evidence, run: Run) -> Outcome:
+    return questions.metric_is_true(evidence, run, "accuracy", truth(evidence))
+
+
+@log_model.criterion(
+    "The logged log-loss is what the model reaches",
+    2,
+    ("S2",),
+    needs=("log-loss-logged", "model-loads"),
+)
+def log_loss_true(evidence: Evidence, run: Run) -> Outcome:
+    return questions.metric_is_true(evidence, run, "log_loss", truth(evidence))
+
+
+@compare.criterion("Two more variants are logged, each with its model", 2, ("S7",))
+def two_variants(evidence: Evidence) -> Outcome:
+    found = variants(evidence)
+    if len(found) >= 2:
+        return passed(f"Besides the first run there are {claims.listed(run.name for run in found)}.")
+    others = len(evidence.runs) - 1
+    if others < 1:
+        return not_attempted("There is no run besides the first.", "Train and log two more variants.")
+    return failed(
+        f"Of {others} further runs, {len(found)} has a model that loads and differs from the others.",
+        "two finished runs whose models have other hyperparameters than the first and than each other",
+        "Log each variant in a run of its own, with its model.",
+    )
+
+
+@compare.criterion(
+    "What the variants log is true of their models",
+    2,
+    ("P1", "S7"),
+    needs=("two-variants",),
+)
+def variants_true(evidence: Evidence) -> Outcome:
+    found = variants(evidence)[:2]
+    wrong = [problem for run in found for problem in _shortcomings(evidence, run)]
+    names = claims.listed(run.name for run in found)
+    return wrong[0] if wrong else passed(f"{names} log what their models carry and reach.")
+
+
+@compare.criterion("Each variant has a meaningful name of its own", 1, ("P2",), needs=("two-variants",))
+def variants_named(evidence: Evidence) -> Outcome:
+    first = the_first_run(evidence)
+    taken = {first.name} if first else set()
+    for run in variants(evidence)[:2]:
+        if run.name in taken or not questions.says_something(run):
+            why = "is the name of another run, too" if run.name in taken else "says nothing about the run"
+            return failed(
+                f"The name “{run.name}” {why}.",
+                "a name for each run from which a colleague can tell them apart",
+                "Build the name from the values you vary, for example with an f-string.",
+            )
+        taken.add(run.name)
+    return passed(f"The runs can be told apart: {claims.listed(sorted(taken))}.")
+
+
+@compare.criterion("One run carries the tag `best` = `true`", 1, ("S7",))
+def best_marked(evidence: Evidence) -> Outcome:
+    marked = _marked(evidence)
+    if not marked:
+        return not_attempted("No run carries the tag `best`.", "Find the best run and tag it, in code.")
+    if len({run.metrics.get("log_loss") for run in marked}) == 1:
+        return passed(f"“{marked[0].name}” is marked as the best.")
+    return failed(
+        f"{len(marked)} different runs are marked: {claims.listed(run.name for run in marked)}.",
+        "one run that carries best = true",
+        "Mark only the winner; delete the tag from the others.",
+    )
+
+
+@compare.criterion("The marked run has the lowest log-loss", 2, ("S7", "C1"), needs=("best-marked",))
+def best_is_best(evidence: Evidence) -> Outcome:
+    marked = _marked(evidence)[0]
+    losses = [(loss, run.name) for run in evidence.runs if (loss := _loss(run)) is not None]
+    own = _loss(marked)
+    if len(losses) < 2 or own is None:
+        return not_attempted(
+            f"“{marked.name}” cannot be compared: runs that log a log_loss are {len(losses)}.",
+            "Log the log_loss of every variant.",
+        )
+    lowest, best = min(losses)
+    if own <= lowest + claims.BEST_MARGIN:
+        return passed(f"“{marked.name}” has log_loss {own:.4f}; no run has a clearly lower one.")
+    return failed(
+        f"“{marked.name}” has log_loss {own:.4f}; “{best}” has {lowest:.4f}.",
+        "the run with the lowest log_loss (lower is better)",
+        "Order the runs by log_loss, ascending, and take the first.",
+    )
+
+
+def _completeness(evidence: Evidence, run: Run) -> tuple[int, int]:
+    """How much of tasks 2 and 3 a run shows; of equals the later one counts."""
+    asked = (
+        questions.has_ended(evidence, run),
+        questions.logs_metric(evidence, run, "accuracy", highest=1),
+        questions.logs_metric(evidence, run, "log_loss"),
+        questions.is_named(run),
+        questions.is_tagged(run, "model_family"),
+        questions.has_model(evidence, run),
+    )
+    return sum(outcome.status is Status.PASSED for outcome in asked), run.start_time
+
+
+def _scoring(evidence: Evidence, run: Run | None) -> Scoring | None:
+    return claims.scoring_of(evidence, run) if run else None
+
+
+def _shortcomings(evidence: Evidence, run: Run) -> list[Outcome]:
+    """What a variant logs that its model does not explain."""
+    if _scoring(evidence, run) is None:
+        return []
+    asked = [questions.params_are_the_models(evidence, run)]
+    asked += [questions.metric_is_true(evidence, run, name, truth(evidence)) for name in questions.METRICS]
+    return [outcome for outcome in asked if outcome.status is not Status.PASSED]
+
+
+def _marked(evidence: Evidence) -> list[Run]:
+    return [run for run in evidence.runs if run.tags.get("best", "").strip().lower() in ("true", "yes", "1")]
+
+
+def _loss(run: Run) -> float | None:
+    value = run.metrics.get("log_loss")
+    return value if value is not None and run.status == "FINISHED" and math.isfinite(value) else None
