@@ -29,20 +29,15 @@ class Exercise:
 
         Raises KeyError, naming the tasks, for a task that does not exist.
         """
-        from autograder.evidence import Evidence, StoreError, read_store
+        from autograder.evidence import Evidence, StoreError
         from autograder.grading import grade
         from autograder.rubrics import load_rubric
 
-        rubric = load_rubric(self.assignment)
         try:
-            evidence = read_store(self.workspace.tracking_uri, self.workspace.seed)
+            report = report_on(self.assignment, self.workspace.tracking_uri, self.workspace.seed)
         except StoreError as error:
-            evidence = Evidence(seed=self.workspace.seed, problem=str(error))
-        features = rubric.features(evidence.seed)
-        report = grade(
-            rubric,
-            evidence.with_scores(lambda model: _score(model, features, evidence.seed)),
-        )
+            nothing = Evidence(seed=self.workspace.seed, problem=str(error))
+            report = grade(load_rubric(self.assignment), nothing)
         return ReportView(report.of_task(task) if task else report)
 
     def __repr__(self) -> str:
@@ -72,6 +67,21 @@ def open_exercise(assignment: str, folder: str | Path | None = None) -> Exercise
     See :func:`autograder.workspace.open_workspace` for ``folder`` and what is raised.
     """
     return Exercise(assignment, open_workspace(folder))
+
+
+def report_on(assignment: str, tracking_uri: str, seed: int | None = None) -> "Report":
+    """The report on a store, its models loaded in this process: for one's own work only.
+
+    ``seed`` defaults to the one recorded in the store. Raises StoreError when it cannot be read.
+    """
+    from autograder.evidence import read_store
+    from autograder.grading import grade
+    from autograder.rubrics import load_rubric
+
+    rubric = load_rubric(assignment)
+    evidence = read_store(tracking_uri, seed)
+    features = rubric.features(evidence.seed)
+    return grade(rubric, evidence.with_scores(lambda model: _score(model, features, evidence.seed)))
 
 
 def _score(model: "LoggedModel", features: Any, seed: int) -> "Scoring":

@@ -105,10 +105,11 @@ def score_model(estimator: Any, features: pd.DataFrame) -> Scoring:
     gets an array. Raises whatever the estimator raises.
     """
     names = getattr(estimator, "feature_names_in_", None)
+    given: Any = features
     if names is not None:
         given = features[list(names)]
-    else:
-        given = features.to_numpy() if hasattr(estimator, "n_features_in_") else features
+    elif hasattr(estimator, "n_features_in_"):
+        given = features.to_numpy()
     labels = [_text(label) for label in _column(estimator.predict(given))]
     classes = tuple(_text(label) for label in getattr(estimator, "classes_", ()))
     probabilities = None

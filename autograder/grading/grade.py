@@ -47,7 +47,7 @@ def _outcome(
     for needed in criterion.needs:
         if outcomes[needed].status is not Status.PASSED:
             sentence = next(other.sentence for _, other in rubric.criteria if other.id == needed)
-            return Outcome(Status.NOT_ATTEMPTED, f"Needs “{sentence}” first.")
+            return Outcome(Status.NOT_ATTEMPTED, f"This waits for “{sentence}”.")
     try:
         return criterion.check(evidence)
     except Exception:

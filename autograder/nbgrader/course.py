@@ -23,6 +23,7 @@ class Submission:
     student: str
     assignment: str
     repairs: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     ungradable: str | None = None
     next_step: str = ""
     report: Report | None = None
@@ -72,7 +73,7 @@ class Course:
             pending = ["some criteria wait for a person"] if report.pending else []
             because = "; ".join([*submission.repairs, *pending])
         else:
-            kind, because = VerdictKind.GRADED, ""
+            kind, because = VerdictKind.GRADED, "; ".join(submission.notes)
         parts = {task.id: report.of_task(task.id) for task in rubric.tasks} if report else {}
         verdict = Verdict(
             student=submission.student,

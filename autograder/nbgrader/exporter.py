@@ -72,7 +72,7 @@ class SubmissionExporter(NotebookExporter):
         file_stream: TextIO,
         resources: dict[str, Any] | None = None,
         **settings: Any,
-    ) -> tuple[str, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Read a notebook; a file that is none becomes the untouched exercise, not to be run."""
         try:
             notebook = nbformat.read(file_stream, as_version=4)
@@ -81,7 +81,7 @@ class SubmissionExporter(NotebookExporter):
             notebook = self.placeholder(
                 f"its file is not a notebook that can be read ({one_line(error, 80)})"
             )
-        return self.from_notebook_node(notebook, resources, **settings)
+        return super().from_notebook_node(notebook, resources, **settings)
 
     def placeholder(self, reason: str) -> NotebookNode:
         """The untouched exercise, with the submission marked as one that could not be graded."""

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import nbformat
@@ -11,7 +12,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import find_all_files, is_grade, is_solution
 
 from autograder import evidence, grading
-from autograder.evidence import StoreError
+from autograder.evidence import Evidence, StoreError
 from autograder.execution import collect, run_notebook
 from autograder.grading import Report, grade, ungraded
 from autograder.nbgrader.config import EVIDENCE_FILES
@@ -38,6 +39,8 @@ class ExecuteAndGrade(NbGraderPreprocessor):
             for cell, source in zip(checks, sources, strict=True):
                 cell.source = source
                 cell.outputs = []
+        for cell in nb.cells:
+            show_plainly(cell)
         for cell in checks:
             write_report(cell, report)
         self._keep(report)
@@ -60,8 +63,7 @@ class ExecuteAndGrade(NbGraderPreprocessor):
             submission.next_step = "Look at the notebook with the student: it left a store of its own."
             return self._ungraded()
         (folder.parent / "evidence.json").write_text(evidence.dump(facts), encoding="utf-8")
-        if execution.stopped:
-            submission.repairs.append(f"the run ended early because {execution.stopped}")
+        submission.notes += _notes(facts)
         return grade(exporter.rubric, facts)
 
     def _ungraded(self) -> Report:
@@ -106,6 +108,22 @@ class SaveReport(SaveAutoGrades):
         self.gradebook.db.commit()
 
 
+def _notes(facts: Evidence) -> list[str]:
+    """What the instructor should know about a run that could be graded all the same."""
+    notebook = facts.notebook
+    notes = [facts.problem.rstrip(".")] if facts.problem else []
+    if notebook and notebook.stopped:
+        notes.append(f"the run ended early because {notebook.stopped}; what was done before it counts")
+    raised = [cell.error for cell in notebook.errors if cell.error] if notebook else []
+    raised = [error for error in raised if not error.startswith("NotImplementedError")]
+    if raised and not facts.problem:
+        cells = "a cell" if len(raised) == 1 else f"{len(raised)} cells"
+        notes.append(
+            f"{cells} raised {shorten(raised[0], 90, placeholder=' …')}; the rest was run, and feedback shows where"
+        )
+    return notes
+
+
 def is_check(cell: NotebookNode) -> bool:
     """Whether a cell is a check cell: graded, not the student's to write, and code."""
     return bool(cell.cell_type == "code" and is_grade(cell) and not is_solution(cell))
@@ -122,6 +140,18 @@ def write_report(cell: NotebookNode, report: Report) -> None:
         new_output("display_data", shown),
         new_output("execute_result", {"text/plain": str(part.earned)}, execution_count=None),
     ]
+
+
+def show_plainly(cell: NotebookNode) -> None:
+    """Leave of a student's output what can be shown in someone else's browser as it is.
+
+    Feedback pages print sanitised HTML as its source text; the plain text of a table reads better.
+    """
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        if "text/plain" in data or "image/png" in data:
+            for active in ("text/html", "application/javascript", "image/svg+xml"):
+                data.pop(active, None)
 
 
 def copy_files(handed_in: Path, folder: Path) -> None:

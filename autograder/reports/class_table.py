@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import TypeAdapter
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -45,32 +46,35 @@ def load_verdict(text: str | bytes) -> Verdict:
     return _verdict.validate_json(text)
 
 
-COLOURS = {
-    VerdictKind.GRADED: "green",
-    VerdictKind.PARTLY: "yellow",
-    VerdictKind.UNGRADED: "red",
-}
+COLOURS = {VerdictKind.GRADED: "green", VerdictKind.PARTLY: "yellow", VerdictKind.UNGRADED: "red"}
 
 
-def class_table(assignment: str, verdicts: list[Verdict]) -> Table:
-    """The results of a class, one row a submission, for a terminal."""
-    table = Table(title=f"{assignment}: {len(verdicts)} submissions", title_justify="left")
+def class_table(assignment: str, verdicts: list[Verdict]) -> Group:
+    """The results of a class for a terminal: one row a submission, then what there is to say of some."""
     tasks = list(dict.fromkeys(task for verdict in verdicts for task in verdict.tasks))
-    table.add_column("student", no_wrap=True)
-    for task in tasks:
-        table.add_column(task, justify="right")
-    table.add_column("points", justify="right")
-    table.add_column("verdict")
+    table = Table(title=f"{assignment}: {len(verdicts)} submissions", title_justify="left")
+    table.add_column("student", overflow="fold")
+    for number, _ in enumerate(tasks, start=1):
+        table.add_column(f"T{number}", justify="right", no_wrap=True)
+    table.add_column("points", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for verdict in verdicts:
         shares = [verdict.tasks.get(task) for task in tasks]
-        note = " ".join(part for part in (verdict.because, verdict.next_step) if part)
-        what = Text(verdict.kind, COLOURS[verdict.kind])
-        if note:
-            what.append(f": {plain(note)}", "default")
+        graded = verdict.kind is not VerdictKind.UNGRADED
         table.add_row(
             Text(plain(verdict.student)),
-            *(points(share[0]) if share else "–" for share in shares),
-            f"{points(verdict.earned)}/{points(verdict.maximum)}",
-            what,
+            *(points(share[0]) if share and graded else "–" for share in shares),
+            f"{points(verdict.earned)} of {points(verdict.maximum)}" if graded else "pending",
+            Text(verdict.kind, COLOURS[verdict.kind]),
         )
-    return table
+    legend = ", ".join(f"T{number} {task}" for number, task in enumerate(tasks, start=1))
+    return Group(
+        table, Text(f"Tasks: {legend}", "dim"), *(_note(verdict) for verdict in verdicts if verdict.because)
+    )
+
+
+def _note(verdict: Verdict) -> Text:
+    note = Text(plain(verdict.student), COLOURS[verdict.kind])
+    return note.append(
+        f": {plain(verdict.because).rstrip('.')}. {plain(verdict.next_step)}".rstrip(), "default"
+    )

@@ -54,8 +54,9 @@ def heading(report: Report) -> str:
 def details(result: CriterionResult) -> list[tuple[str, str]]:
     """What to say about a criterion besides its sentence: (label, text) pairs, only those that help."""
     outcome = result.outcome
+    judged = outcome.status in (Status.PASSED, Status.FAILED)
     pairs = [
-        ("Found", outcome.found),
+        ("Found" if judged else "So far", outcome.found),
         ("Expected", outcome.expected),
         ("Next", outcome.next_step),
     ]

@@ -49,8 +49,8 @@ def load_flowers(seed: int | None = None) -> Flowers:
     The wider spread makes the species overlap, so that models can be better or worse.
     ``seed`` defaults to :func:`current_seed`. Raises ValueError for a seed out of range.
     """
-    parts = _draw(check_seed(current_seed() if seed is None else seed))
-    return Flowers(*(part.copy() for part in parts))
+    X_train, X_test, y_train, y_test = _draw(check_seed(current_seed() if seed is None else seed))
+    return Flowers(X_train.copy(), X_test.copy(), y_train.copy(), y_test.copy())
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,0 +1,44 @@
+# The two commands: `make demo` and `make test`. Both need Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# byte code makes every start of Python two to three times as fast
+unexport PYTHONDONTWRITEBYTECODE
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: demo test check book screenshots exercises lock clean
+
+demo: $(VENV)/installed ## build the book, grade the sample class, show its results
+	mlflow-kit demo
+
+test: $(VENV)/installed check ## everything that CI checks
+	python -m pytest -n 2
+
+check: $(VENV)/installed
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --no-cache
+
+book: $(VENV)/installed
+	mlflow-kit book
+
+screenshots: $(VENV)/installed ## the book's pictures of the MLflow UI; needs Debian's chromium
+	python book/tools/screenshots.py
+
+exercises: $(VENV)/installed ## make exercises/ from solutions/
+	nbgrader generate_assignment 01-tracking --force
+
+lock: $(VENV)/installed ## requirements.lock, for Linux, macOS and Windows
+	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes \
+	  --no-emit-index-url --no-annotate --quiet --upgrade pyproject.toml -o requirements.lock
+
+clean: ## remove what was built; students' data stay
+	rm -rf demo book/_build book/.jupyter_cache .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@echo "Installing the locked packages into $(VENV) (a minute or two) …"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@

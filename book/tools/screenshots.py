@@ -1,0 +1,191 @@
+"""Take the book's pictures of the MLflow UI, from a seeded store, in Debian's Chromium.
+
+    python book/tools/screenshots.py
+
+Starts its own MLflow server on a free port of 127.0.0.1 and ends it. Same store, same pictures.
+"""
+
+import datetime
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import mlflow
+from PIL import Image
+from playwright.sync_api import BrowserContext, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+IMAGES = HERE.parent / "images"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--font-render-hinting=none",
+]
+SHOWN_AT = datetime.datetime(2026, 1, 5, 10, tzinfo=datetime.UTC)
+COLUMNS = [
+    "metrics.`accuracy`",
+    "metrics.`log_loss`",
+    "params.`max_depth`",
+    "params.`n_estimators`",
+    "tags.`model_family`",
+    "tags.`best`",
+]
+SORTED_BY_LOG_LOSS = {
+    "searchFilter": "",
+    "orderByKey": "metrics.`log_loss`",
+    "orderByAsc": True,
+    "startTime": "ALL",
+    "lifecycleFilter": "Active",
+    "datasetsFilter": [],
+    "modelVersionFilter": "All Runs",
+    "selectedColumns": COLUMNS,
+    "columnOrder": [],
+    "columnWidths": {},
+    "runsExpanded": {},
+    "runsPinned": [],
+    "runsHidden": [],
+    "runsVisibilityMap": {},
+    "runsHiddenMode": "FIRST_10_RUNS",
+    "viewMaximized": False,
+    "runListHidden": False,
+    "isAccordionReordered": False,
+    "useGroupedValuesInCharts": True,
+    "hideEmptyCharts": True,
+    "groupBy": None,
+    "groupsExpanded": {},
+    "autoRefreshEnabled": False,
+    "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+}
+#: What the UI remembers: without these it opens in another mode, with pop-ups over the page.
+REMEMBERED = {
+    "mlflow.workflowType_v1": '"machine_learning"',
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+    "mlflow.assistant.panelOpen_v1": "false",
+    "mlflow.detectIssues.guidanceShown_v1": "true",
+    "_mlflow_model_registry_promo_modal_dismissed_v1": "true",
+    "_mlflow_dark_mode_toggle_enabled": "false",
+    "databricks-dark-mode-pref": "light",
+    'MLflowLocalStorage-1.1-ExperimentPage-["1"]-ReactComponentState': json.dumps(SORTED_BY_LOG_LOSS),
+}
+
+
+class Shot(NamedTuple):
+    """A picture: its file's name, the page of the UI, and a text that tells that the page is there."""
+
+    name: str
+    page: str
+    wait_for: str
+
+
+def shots(store: Path) -> list[Shot]:
+    """The pictures of the seeded store."""
+    client = mlflow.MlflowClient(f"sqlite:///{store / 'mlflow.db'}")
+    runs = client.search_runs(["1"], order_by=["metrics.log_loss"])
+    forests = [run.info.run_id for run in runs if run.data.tags["model_family"] == "forest"]
+    compared = quote(json.dumps(forests))
+    return [
+        Shot("mlflow-runs", "/#/experiments/1/runs", "forest-depth-5"),
+        Shot("mlflow-run", f"/#/experiments/1/runs/{runs[0].info.run_id}", "About this run"),
+        Shot(
+            "mlflow-compare",
+            f"/#/compare-runs?runs={compared}&experiments={quote(json.dumps(['1']))}",
+            "Run details",
+        ),
+    ]
+
+
+@contextmanager
+def mlflow_server(store: Path) -> Iterator[str]:
+    """The address of an MLflow server on ``store``, which ends with the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}"]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"}
+    with subprocess.Popen(
+        command, cwd=store, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            _wait(address + "/health", server)
+            yield address
+        finally:
+            server.terminate()
+
+
+def _wait(address: str, server: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"The MLflow server at {address} did not come up in {seconds:g} seconds.")
+
+
+def take(context: BrowserContext, address: str, shot: Shot) -> Path:
+    """Take one picture, in few colours so that the page stays light."""
+    page = context.new_page()
+    page.clock.set_fixed_time(SHOWN_AT)
+    page.goto(address + shot.page)
+    page.get_by_text(shot.wait_for).first.wait_for(timeout=30_000)
+    page.wait_for_timeout(4_000)  # the UI loads on after the text is there and never becomes idle
+    page.mouse.move(0, 0)
+    path = IMAGES / f"{shot.name}.png"
+    page.screenshot(path=path, animations="disabled", caret="hide")
+    page.close()
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(128).save(path, optimize=True)
+    return path
+
+
+def main() -> None:
+    """Seed a store, serve it, take every picture."""
+    if not Path(CHROMIUM).exists():
+        sys.exit(f"There is no browser at {CHROMIUM}; install the package chromium, or set CHROMIUM.")
+    folder = Path(tempfile.mkdtemp(prefix="kit-shots-"))
+    store = folder / "store"
+    print("Filling the store …", flush=True)
+    subprocess.run([sys.executable, str(HERE / "seed_store.py"), str(store)], check=True)
+    remember = f"Object.entries({json.dumps(REMEMBERED)}).forEach(pair => localStorage.setItem(...pair))"
+    with mlflow_server(store) as address, sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            folder / "profile",
+            executable_path=CHROMIUM,
+            args=CHROMIUM_ARGUMENTS,
+            viewport={"width": 1280, "height": 720},
+            locale="en-GB",
+            timezone_id="UTC",
+            reduced_motion="reduce",
+        )
+        context.add_init_script(remember)
+        for shot in shots(store):
+            path = take(context, address, shot)
+            print(f"{path.relative_to(HERE.parent)}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+        context.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
