@@ -34,10 +34,12 @@ class SubmissionExporter(NotebookExporter):
         assignment = parent.coursedir.assignment_id
         try:
             self.rubric = load_rubric(assignment)
-        except UnknownAssignment as error:
-            raise NbGraderException(str(error)) from None
+            self.release = register(parent.coursedir, assignment, self.config)
+        except (UnknownAssignment, NbGraderException, RuntimeError) as error:
+            # nbgrader ends on an NbGraderException without saying a word
+            self.log.error("%s cannot be graded: %s", assignment, error)
+            raise NbGraderException(str(error)) from error
         self.seed = self.course.seed(assignment)
-        self.release = register(parent.coursedir, assignment, self.config)
         self.submission = Submission("", assignment)
         parent.pre_convert_hook = self.before_submission
         self.reader = WarmReader()

@@ -118,9 +118,8 @@ def _notes(facts: Evidence) -> list[str]:
     raised = [error for error in raised if not error.startswith("NotImplementedError")]
     if raised and not facts.problem:
         cells = "a cell" if len(raised) == 1 else f"{len(raised)} cells"
-        notes.append(
-            f"{cells} raised {shorten(raised[0], 90, placeholder=' …')}; the rest was run, and feedback shows where"
-        )
+        first = shorten(raised[0], 90, placeholder=" …")
+        notes.append(f"{cells} raised {first}; the rest was run, and feedback shows where")
     return notes
 
 
@@ -138,7 +137,7 @@ def write_report(cell: NotebookNode, report: Report) -> None:
     shown = {"text/html": report_html(part), "text/plain": report_text(part)}
     cell.outputs = [
         new_output("display_data", shown),
-        new_output("execute_result", {"text/plain": str(part.earned)}, execution_count=None),
+        new_output("execute_result", {"text/plain": str(float(part.earned))}, execution_count=None),
     ]
 
 

@@ -74,7 +74,7 @@ def logs_metric(evidence: Evidence, run: Run, name: str, highest: float = math.i
     """Whether the run logs a metric ``name`` from 0 to ``highest``."""
     expected = "a share from 0 to 1" if highest == 1 else "a number from 0 up"
     value = run.metrics.get(name)
-    if value is not None and 0 <= value <= highest:
+    if value is not None and 0 <= value <= highest and math.isfinite(value):
         return passed(f"{name} is {value:.4f}.")
     if value is not None:
         percent = " It looks like a percentage." if 1 < value <= 100 else ""

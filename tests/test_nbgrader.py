@@ -1,0 +1,201 @@
+"""Stock nbgrader commands, with the kit's plug-ins: a fresh gradebook, damage, fraud and our own faults."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+from autograder import grading
+from autograder.nbgrader.course import Course
+from autograder.reports import load_verdict
+from tests.conftest import ASSIGNMENT, ROOT, SAMPLES, run
+
+MakeCourse = Callable[..., Path]
+
+
+def autograde(course: Path, *arguments: str, **changes: str) -> str:
+    done = run("nbgrader", "autograde", ASSIGNMENT, *arguments, folder=course, **changes)
+    return done.stdout
+
+
+def scores(course: Path, student: str) -> dict[str, tuple[float, bool]]:
+    """What the gradebook says of a student: points and whether a person must look, by cell."""
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        notebook = gradebook.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, student)
+        return {grade.name: (grade.score, grade.needs_manual_grade) for grade in notebook.grades}
+
+
+FULL = {
+    "experiment": (2, False),
+    "first-run": (7, False),
+    "log-model": (8, False),
+    "compare": (8, False),
+}
+NOTHING = {task: (0, True) for task in FULL}
+
+
+def test_one_student_on_a_fresh_gradebook_needs_no_step_before(course: MakeCourse) -> None:
+    folder = course("solution", "untouched")
+    output = autograde(folder, "--student", "solution", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert scores(folder, "solution") == FULL, output
+    assert not (folder / "autograded" / "untouched").exists()
+    assert ": ERROR" not in output
+
+    executed = nbformat.read(
+        folder / "autograded" / "solution" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4
+    )
+    (check,) = [c for c in executed.cells if c.metadata.get("nbgrader", {}).get("grade_id") == "compare"]
+    assert check.source == 'exercise.check("compare")'
+    assert [output.output_type for output in check.outputs] == ["display_data", "execute_result"]
+    assert check.outputs[1].data["text/plain"] == "8.0"
+
+    done = run("nbgrader", "generate_feedback", ASSIGNMENT, folder=folder)
+    assert done.returncode == 0, done.stdout
+    page = folder / "feedback" / "solution" / ASSIGNMENT / f"{ASSIGNMENT}.html"
+    text = page.read_text(encoding="utf-8")
+    assert "The marked run has the lowest log-loss" in text
+    assert "8 of 8 points" in text
+    assert "&lt;div" not in text, "the report's own HTML was printed as text"
+
+    for step in ("autograded", "feedback"):
+        files = [path.name for path in (folder / step).rglob("*") if path.is_file()]
+        assert files
+        assert all(name.endswith((".ipynb", ".html")) for name in files), files
+
+
+def test_a_submitted_store_is_set_aside(course: MakeCourse) -> None:
+    folder = course("untouched")
+    handed_in = folder / "submitted" / "untouched" / ASSIGNMENT
+    (handed_in / "mlflow.db").write_bytes(b"a store from home")
+    (handed_in / "mlruns").mkdir()
+    (handed_in / "mlruns" / "model.pkl").write_bytes(b"a model from home")
+    (handed_in / "helper.py").write_text("answer = 42\n")
+    autograde(folder)
+    assert scores(folder, "untouched") == {task: (0, False) for task in FULL}
+    names = {path.name for path in (folder / "autograded").rglob("*") if path.is_file()}
+    assert names == {f"{ASSIGNMENT}.ipynb", "helper.py"}
+    evidence = folder / "kept" / ASSIGNMENT / "untouched" / "evidence"
+    assert (evidence / "helper.py").exists()
+    assert (evidence / "mlflow.db").read_bytes()[:6] == b"SQLite"
+
+
+def test_a_plug_in_that_crashes_gives_nobody_a_point(course: MakeCourse) -> None:
+    folder = course("solution", "right-with-the-client")
+    config = folder / "nbgrader_config.py"
+    config.write_text(
+        config.read_text() + "\nimport autograder.nbgrader.grading as room\n"
+        "def crash(*arguments, **named):\n    raise ZeroDivisionError('on purpose')\n"
+        "room.grade = crash\n"
+    )
+    output = autograde(folder)
+    assert "on purpose" in output
+    for student in ("solution", "right-with-the-client"):
+        assert scores(folder, student) == NOTHING
+        verdict = load_verdict((folder / "kept" / ASSIGNMENT / student / "verdict.json").read_bytes())
+        assert verdict.kind == "could not be graded"
+    shown = run("mlflow-kit", "results", ASSIGNMENT, folder=folder)
+    assert shown.returncode == 1
+    assert "pending" in shown.stdout
+
+
+@pytest.mark.parametrize("broken", ["write_report", "collect", "SaveReport._add_score"])
+def test_wherever_it_crashes_nothing_is_awarded(course: MakeCourse, broken: str) -> None:
+    folder = course("solution")
+    config = folder / "nbgrader_config.py"
+    config.write_text(
+        config.read_text() + "\nimport autograder.nbgrader.grading as room\n"
+        "def crash(*arguments, **named):\n    raise ZeroDivisionError('on purpose')\n"
+        f"room.{broken} = crash\n"
+    )
+    autograde(folder)
+    assert scores(folder, "solution") == NOTHING
+
+
+def test_a_plug_in_that_forgets_the_report_gives_nothing(course: MakeCourse) -> None:
+    folder = course("solution")
+    config = folder / "nbgrader_config.py"
+    config.write_text(
+        config.read_text() + "\nc.Autograde.autograde_preprocessors = "
+        "[p for p in c.Autograde.autograde_preprocessors if 'ExecuteAndGrade' not in p]\n"
+    )
+    autograde(folder)
+    assert scores(folder, "solution") == NOTHING
+
+
+def test_an_unreadable_resubmission_does_not_keep_the_old_grade(course: MakeCourse) -> None:
+    folder = course("solution")
+    autograde(folder)
+    assert scores(folder, "solution") == FULL
+    submitted = folder / "submitted" / "solution" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    submitted.write_text("this is not the notebook you are looking for")
+    autograde(folder, "--force")
+    assert scores(folder, "solution") == NOTHING
+
+
+def test_damage_in_one_submission_leaves_the_neighbours_alone(course: MakeCourse) -> None:
+    folder = course("is-not-json", "has-no-cells", "untouched")
+    wrong_name = folder / "submitted" / "wrong-name" / ASSIGNMENT
+    wrong_name.mkdir(parents=True)
+    (wrong_name / "my homework.ipynb").write_text(SAMPLES["has-no-cells"].damage.raw or "")
+    (folder / "submitted" / "nothing" / ASSIGNMENT).mkdir(parents=True)
+    (wrong_name.parents[1] / "zoe" / ASSIGNMENT).mkdir(parents=True)
+    good = folder / "submitted" / "untouched" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    (folder / "submitted" / "zoe" / ASSIGNMENT / good.name).write_bytes(good.read_bytes())
+    autograde(folder)
+    assert scores(folder, "zoe") == {task: (0, False) for task in FULL}
+
+    shown = run("mlflow-kit", "results", ASSIGNMENT, folder=folder, COLUMNS="200")
+    assert shown.returncode == 1
+    for line in (
+        "is-not-json: its file is not a notebook",
+        "has-no-cells: it has 0 cells",
+        "wrong-name: there is no 01-tracking.ipynb, but my homework.ipynb. Rename the file",
+        "nothing: there is no 01-tracking.ipynb, but no notebook at all",
+    ):
+        assert line in shown.stdout
+    assert "6 submissions" in shown.stdout
+
+
+def test_an_assignment_that_does_not_exist_is_one_clear_line(course: MakeCourse) -> None:
+    folder = course("untouched")
+    done = run("nbgrader", "autograde", "99-nothing", folder=folder)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout
+    assert "99-nothing" in done.stdout
+    done = run("mlflow-kit", "results", "99-nothing", folder=folder)
+    assert done.returncode == 2
+    assert "There is no assignment called '99-nothing'" in done.stdout
+    assert "01-tracking" in done.stdout
+
+
+def test_a_changed_rubric_reaches_the_gradebook_before_anything_is_graded(course: MakeCourse) -> None:
+    folder = course("untouched")
+    source = folder / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    for cell in notebook.cells:
+        if cell.metadata.nbgrader.grade_id == "experiment":
+            cell.metadata.nbgrader.points = 3
+    nbformat.write(notebook, source)
+    output = autograde(folder)
+    assert "experiment: 3.0 points in the notebook, 2 in the rubric" in output
+    assert not (folder / "autograded").exists()
+
+
+def test_the_whole_batch_is_graded_under_one_secret_seed(course: MakeCourse) -> None:
+    folder = course("solution")
+    autograde(folder)
+    report = grading.load((folder / "kept" / ASSIGNMENT / "solution" / "report.json").read_bytes())
+    assert report.seed == Course(folder).seed(ASSIGNMENT)
+    assert report.seed != 2026
+    secret = folder / ".course-secret"
+    assert secret.stat().st_mode & 0o077 == 0
+    evidence = json.loads((folder / "kept" / ASSIGNMENT / "solution" / "evidence.json").read_text())
+    assert evidence["seed"] == report.seed
+
+
+def test_the_kit_s_own_folder_is_a_course() -> None:
+    assert (ROOT / "nbgrader_config.py").exists()
+    assert (ROOT / "solutions" / ASSIGNMENT).is_dir()
