@@ -74,7 +74,7 @@ def report_on(assignment: str, tracking_uri: str, seed: int | None = None) -> "R
 
     ``seed`` defaults to the one recorded in the store. Raises StoreError when it cannot be read.
     """
-    from autograder.evidence import read_store
+    from autograder.evidence.store import read_store
     from autograder.grading import grade
     from autograder.rubrics import load_rubric
 
@@ -88,7 +88,7 @@ def _score(model: "LoggedModel", features: Any, seed: int) -> "Scoring":
     """Load and ask a model in this process: it is the student's own. A model never changes, so once."""
     from autograder.evidence import Scoring, score_model
     from autograder.evidence.models import load_any, load_skops, skops_file
-    from autograder.evidence.store import one_line
+    from autograder.evidence.text import one_line
 
     if model.folder is None:
         return Scoring(error="its files are not beside the store")

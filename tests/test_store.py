@@ -7,8 +7,9 @@ import mlflow
 import pytest
 
 from autograder import evidence
-from autograder.evidence import NoStore, StoreError, read_store
-from autograder.evidence.store import is_generated_name, local_folder
+from autograder.evidence import NoStore, StoreError
+from autograder.evidence.files import local_folder
+from autograder.evidence.store import is_generated_name, read_store
 from autograder.execution import WarmReader
 from autograder.workspace.database import check_database
 from tests.conftest import ASSIGNMENT, run

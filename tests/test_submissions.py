@@ -94,3 +94,19 @@ def test_a_sample_s_points_are_those_of_the_criteria_it_keeps() -> None:
         if sample.verdict != "could not be graded":
             kept = sum(value for id, value in points.items() if id not in sample.loses)
             assert sample.points == kept, sample.name
+
+
+def test_every_criterion_has_a_wrong_answer_that_loses_exactly_it() -> None:
+    criteria = [criterion for _, criterion in load_rubric(ASSIGNMENT).criteria]
+    lost_by_a_sample = [set(sample.loses) for sample in SAMPLES.values()]
+    for criterion in criteria:
+        falls = {criterion.id}
+        for other in criteria:  # needs always point back, so one pass finds all that fall with it
+            if falls & set(other.needs):
+                falls.add(other.id)
+        assert falls in lost_by_a_sample, f"no sample loses exactly {sorted(falls)}"
+
+
+def test_there_are_right_answers_written_differently() -> None:
+    assert len([name for name, sample in SAMPLES.items() if name.startswith("right-")]) >= 8
+    assert all(SAMPLES[name].points == 25 for name in NAMES if name.startswith("right-"))

@@ -1,35 +1,58 @@
-"""Read what a student's work left behind, as typed, immutable, serialisable facts."""
+"""Read what a student's work left behind, as typed, immutable, serialisable facts.
+
+The reader itself, ``autograder.evidence.store``, imports MLflow and is imported where it is used:
+the process that grades has no need of it.
+"""
 
 from autograder.evidence.facts import (
+    Artifact,
     CellFacts,
+    Change,
+    DatasetInput,
     Evidence,
     Experiment,
     LoggedModel,
+    MetricPoint,
+    ModelFile,
+    ModelVersion,
     NotebookFacts,
+    Picture,
+    RegisteredModel,
     Run,
     Scoring,
     dump,
     load,
 )
+from autograder.evidence.lookup import find_model, find_registered, find_version, model_of_version
 from autograder.evidence.models import score_model, skops_file
 from autograder.evidence.notebooks import read_notebook
-from autograder.evidence.store import read_store
 from autograder.workspace.database import NoStore, StoreError
 
 __all__ = [
+    "Artifact",
     "CellFacts",
+    "Change",
+    "DatasetInput",
     "Evidence",
     "Experiment",
     "LoggedModel",
+    "MetricPoint",
+    "ModelFile",
+    "ModelVersion",
     "NoStore",
     "NotebookFacts",
+    "Picture",
+    "RegisteredModel",
     "Run",
     "Scoring",
     "StoreError",
     "dump",
+    "find_model",
+    "find_registered",
+    "find_version",
     "load",
+    "model_of_version",
     "read_notebook",
-    "read_store",
     "score_model",
     "skops_file",
 ]

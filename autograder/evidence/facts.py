@@ -1,6 +1,7 @@
 """The facts: frozen dataclasses that go to JSON and back without loss.
 
-Terms are MLflow's. Times are milliseconds since 1970-01-01 UTC, sizes are bytes.
+Terms are MLflow's. Times are milliseconds since 1970-01-01 UTC, sizes are bytes. Every number is
+finite: what was logged as a number and is none stands under its name only.
 """
 
 from collections.abc import Callable
@@ -28,8 +29,49 @@ class Scoring:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that could be decoded: its size in pixels; ``blank`` when it is all one colour."""
+
+    width: int
+    height: int
+    blank: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file of a run. ``kind`` is picture, table, json, text, model or other, by its content."""
+
+    path: str
+    size: int
+    kind: str
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What a model's MLmodel file says of it; ``requirements`` are the lines of requirements.txt.
+
+    ``inputs`` are the names of the signature's input columns, None without a signature; unnamed
+    (tensor) inputs make it empty.
+    """
+
+    flavors: tuple[str, ...] = ()
+    serialization_format: str | None = None
+    model_id: str | None = None
+    run_id: str | None = None
+    size: int | None = None
+    inputs: tuple[str, ...] | None = None
+    has_outputs: bool = False
+    has_input_example: bool = False
+    requirements: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedModel:
-    """A logged model (MLflow 3). ``folder`` is where its files are on this machine, if they are."""
+    """A logged model. ``folder`` is where its files are on this machine, if they are; ``files`` maps
+    their relative paths to their sizes. A model of MLflow 2, kept inside a run, has the id
+    ``runs:/RUN_ID/path``.
+    """
 
     model_id: str
     name: str
@@ -38,17 +80,41 @@ class LoggedModel:
     status: str
     created: int
     folder: str | None
-    flavors: tuple[str, ...] = ()
-    serialization_format: str | None = None
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    declared: ModelFile = field(default_factory=ModelFile)
     files: dict[str, int] = field(default_factory=dict)
     scoring: Scoring | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A run with its latest metrics. ``model_ids`` are the logged models that are its own.
+class MetricPoint:
+    """One logged value of a metric."""
 
-    ``name_generated`` tells that MLflow made the name up, because the student gave none.
+    step: int
+    time: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInput:
+    """A dataset that a run names as its input. MLflow's digest looks at the first 10,000 rows."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    context: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run. ``metrics`` are the latest values, ``history`` all of them in the order they were logged.
+
+    ``not_numbers`` names metrics that were logged as NaN or infinity. ``model_ids`` are the logged
+    models that are its own. ``name_generated`` tells that MLflow made the name up, because the
+    student gave none. ``parent_run_id`` is set for a nested run.
     """
 
     run_id: str
@@ -60,8 +126,13 @@ class Run:
     name_generated: bool = False
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    not_numbers: tuple[str, ...] = ()
+    history: dict[str, tuple[MetricPoint, ...]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     model_ids: tuple[str, ...] = ()
+    parent_run_id: str | None = None
+    datasets: tuple[DatasetInput, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +145,56 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version of a registered model. ``model_id`` is the logged model behind it, if it is one."""
+
+    version: int
+    created: int
+    stage: str
+    description: str
+    source: str
+    run_id: str | None
+    model_id: str | None
+    status: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A registered model with its versions, oldest first. ``aliases`` maps an alias to a version."""
+
+    name: str
+    created: int
+    description: str
+    tags: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+    versions: tuple[ModelVersion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A stage or an alias that was set, moved or removed.
+
+    ``kind`` is "stage" or "alias"; ``subject`` is the version whose stage it is, or the alias.
+    """
+
+    time: int
+    kind: str
+    name: str
+    subject: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CellFacts:
-    """One executed code cell; ``error`` is its exception in one line, or None."""
+    """One executed code cell; ``error`` is its exception in one line, ``seconds`` how long it ran."""
 
     index: int
     grade_id: str | None
     ran: bool
     error: str | None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +215,19 @@ class Evidence:
     """All that was found in one place. ``problem`` says in one line why there is nothing to read.
 
     ``seed`` is the seed of the data that the work was done under, as recorded by the grader or,
-    failing that, in the store.
+    failing that, in the store. ``changes`` is the history of stages and aliases, None where the
+    store keeps none. ``findings`` say in a line each what was refused, and why. The endpoints'
+    request log, their settings and Delta tables will stand here, too.
     """
 
     seed: int
     experiments: tuple[Experiment, ...] = ()
     runs: tuple[Run, ...] = ()
     models: tuple[LoggedModel, ...] = ()
+    registered: tuple[RegisteredModel, ...] = ()
+    changes: tuple[Change, ...] | None = None
     notebook: NotebookFacts | None = None
+    findings: tuple[str, ...] = ()
     problem: str | None = None
 
     def with_scores(self, score: Callable[[LoggedModel], Scoring]) -> "Evidence":

@@ -5,13 +5,15 @@ not the one that the model's MLmodel file brings along. Scoring can still crash 
 (the trees are compiled code working on foreign data), so a grader does it in a child process.
 """
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
-from autograder.evidence.facts import Scoring
+from autograder.evidence.facts import ModelFile, Scoring
 
 #: What skops may load besides scikit-learn's own public types: parts of scikit-learn's estimators
 #: that are compiled or private. Reading them runs no code that the file brings.
@@ -40,30 +42,45 @@ LARGEST_MLMODEL = 1 << 20
 LARGEST_MODEL = 256 << 20
 
 
-def describe_files(
-    folder: Path | None,
-) -> tuple[tuple[str, ...], str | None, dict[str, int]]:
-    """Flavors, serialization format and files (relative path to size in bytes) of a model's folder.
-
-    Links are not followed. A folder without a readable MLmodel file has no flavors.
-    """
-    if folder is None:
-        return (), None, {}
-    files = {
-        path.relative_to(folder).as_posix(): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.is_symlink()
-    }
-    flavors = _mlmodel(folder).get("flavors")
-    if not isinstance(flavors, dict):
-        return (), None, files
-    sklearn = flavors.get("sklearn")
-    serialization_format = sklearn.get("serialization_format") if isinstance(sklearn, dict) else None
-    return (
-        tuple(str(name) for name in flavors),
-        str(serialization_format or "") or None,
-        files,
+def read_model_file(folder: Path) -> ModelFile:
+    """What the MLmodel file in ``folder`` says; empty when there is none that can be read."""
+    content = _mlmodel(folder)
+    flavors = content.get("flavors")
+    sklearn = flavors.get("sklearn") if isinstance(flavors, dict) else None
+    signature = content.get("signature")
+    size = content.get("model_size_bytes")
+    return ModelFile(
+        flavors=tuple(str(name) for name in flavors) if isinstance(flavors, dict) else (),
+        serialization_format=_text_or_none(sklearn, "serialization_format"),
+        model_id=_text_or_none(content, "model_id"),
+        run_id=_text_or_none(content, "run_id"),
+        size=size if isinstance(size, int) else None,
+        inputs=_input_names(signature) if isinstance(signature, dict) else None,
+        has_outputs=isinstance(signature, dict) and bool(signature.get("outputs")),
+        has_input_example=isinstance(content.get("saved_input_example_info"), dict),
+        requirements=_requirements(folder),
     )
+
+
+def _text_or_none(mapping: Any, key: str) -> str | None:
+    value = mapping.get(key) if isinstance(mapping, dict) else None
+    return str(value) if value else None
+
+
+def _input_names(signature: dict[str, Any]) -> tuple[str, ...]:
+    try:
+        columns = json.loads(signature["inputs"])
+        return tuple(str(column["name"]) for column in columns if "name" in column)
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def _requirements(folder: Path) -> tuple[str, ...]:
+    path = folder / "requirements.txt"
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST_MLMODEL:
+        return ()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
 def skops_file(folder: Path) -> Path | None:
@@ -72,8 +89,8 @@ def skops_file(folder: Path) -> Path | None:
     sklearn = flavors.get("sklearn") if isinstance(flavors, dict) else None
     if not isinstance(sklearn, dict) or sklearn.get("serialization_format") != "skops":
         return None
-    path = (folder / str(sklearn.get("pickled_model"))).resolve()
-    return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
+    path = folder / Path(str(sklearn.get("pickled_model"))).name
+    return path if path.is_file() and not path.is_symlink() else None
 
 
 def load_skops(path: Path) -> Any:
@@ -118,8 +135,8 @@ def score_model(estimator: Any, features: pd.DataFrame) -> Scoring:
     classes = tuple(_text(label) for label in getattr(estimator, "classes_", ()))
     probabilities = None
     if hasattr(estimator, "predict_proba"):
-        rows = estimator.predict_proba(given)
-        probabilities = tuple(tuple(float(p) for p in row) for row in rows)
+        rows = tuple(tuple(float(p) for p in row) for row in estimator.predict_proba(given))
+        probabilities = rows if all(math.isfinite(p) for row in rows for p in row) else None
     return Scoring(
         labels=tuple(labels),
         classes=classes,

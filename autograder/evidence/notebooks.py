@@ -1,10 +1,11 @@
-"""Read an executed notebook: which cells ran, and what they raised."""
+"""Read an executed notebook: which cells ran, for how long, and what they raised."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from autograder.evidence.facts import CellFacts, NotebookFacts
-from autograder.evidence.store import one_line
+from autograder.evidence.text import one_line
 
 
 def read_notebook(notebook: Mapping[str, Any], stopped: str | None = None) -> NotebookFacts:
@@ -21,6 +22,16 @@ def read_notebook(notebook: Mapping[str, Any], stopped: str | None = None) -> No
                 grade_id=cell["metadata"].get("nbgrader", {}).get("grade_id"),
                 ran=cell.get("execution_count") is not None,
                 error=message,
+                seconds=_seconds(cell["metadata"].get("execution", {})),
             )
         )
     return NotebookFacts(tuple(cells), stopped)
+
+
+def _seconds(times: Mapping[str, str]) -> float | None:
+    """How long a cell was busy, from the times that nbclient notes in its metadata."""
+    try:
+        start, end = times["iopub.status.busy"], times["iopub.status.idle"]
+        return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    except (KeyError, ValueError):
+        return None

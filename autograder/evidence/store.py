@@ -1,9 +1,13 @@
 """Read an MLflow store, by its tracking URI, into facts."""
 
+import math
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlparse
-from urllib.request import url2pathname
+from typing import Any
+from urllib.parse import unquote
 
+from mlflow.entities import Experiment as MlflowExperiment
 from mlflow.entities import LoggedModel as MlflowLoggedModel
 from mlflow.entities import Run as MlflowRun
 from mlflow.entities import ViewType
@@ -11,65 +15,54 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils import name_utils
 
-from autograder.evidence.facts import Evidence, Experiment, LoggedModel, Run
-from autograder.evidence.models import describe_files
+from autograder.evidence.facts import DatasetInput, Evidence, Experiment, LoggedModel, MetricPoint, Run
+from autograder.evidence.files import describe, files_in
+from autograder.evidence.models import read_model_file
+from autograder.evidence.paging import all_pages
+from autograder.evidence.places import LocalPlace, Place, RemotePlace
+from autograder.evidence.private_copy import private_copy, read_changes
+from autograder.evidence.registry import read_registry
+from autograder.evidence.text import one_line, plain
 from autograder.workspace.data import PUBLIC_SEED
-from autograder.workspace.database import DATABASE, StoreError, check_database
+from autograder.workspace.database import DATABASE, StoreError
 from autograder.workspace.store import SEED_TAG
 
-#: More than this of one kind is not a beginner's exercise; reading stops with a StoreError.
-MOST = 1_000
+#: Of one metric no more than this many values are read.
+MOST_POINTS = 10_000
 
 
-def read_store(tracking_uri: str, seed: int | None = None) -> Evidence:
-    """Everything in the store at ``tracking_uri``: active experiments, runs and logged models.
+def read_store(tracking_uri: str, seed: int | None = None, downloads: Path | None = None) -> Evidence:
+    """Everything in the store at ``tracking_uri``: experiments, runs, logged models, the registry.
 
-    ``seed`` overrides the one recorded in the store. A SQLite store is checked before it is opened,
-    so that a wrong path makes no stray file. Model files are listed only where they lie in the
-    folder of the SQLite store. Raises StoreError, in one line, when the store cannot be read.
+    A SQLite store is read from a private copy, and its files only where they lie in its folder. The
+    files of a tracking server are downloaded into ``downloads``, and not read without it. ``seed``
+    overrides the one recorded in the store. Raises StoreError, in one line, when the store cannot be
+    read; makes no store where there is none.
     """
-    if tracking_uri.startswith("sqlite:"):
-        database = sqlite_path(tracking_uri)
-        check_database(database)
-        home: Path | None = database.parent
-    else:
-        home = None
-    client = MlflowClient(tracking_uri, tracking_uri)
-    try:
-        experiments = client.search_experiments(view_type=ViewType.ACTIVE_ONLY, max_results=MOST)
-        ids = [experiment.experiment_id for experiment in experiments]
-        runs = client.search_runs(ids, max_results=MOST) if ids else []
-        models = _all_models(client, ids) if ids else []
-    except (MlflowException, OSError) as error:
-        raise StoreError(
-            f"The store at {tracking_uri} could not be read: {one_line(error)}. Expected a store of "
-            "this MLflow that answers; check the address, and that nothing else writes to it."
-        ) from error
-    recorded = [e.tags[SEED_TAG] for e in experiments if SEED_TAG in e.tags]
-    if seed is None:
-        seed = int(recorded[0]) if recorded and recorded[0].isdigit() else PUBLIC_SEED
-    model_facts = tuple(_model(model, home) for model in models)
-    return Evidence(
-        seed=seed,
-        experiments=tuple(
-            Experiment(e.experiment_id, e.name, dict(e.tags))
-            for e in sorted(experiments, key=lambda e: int(e.experiment_id))
-        ),
-        runs=tuple(_run(run, model_facts) for run in sorted(runs, key=lambda r: r.info.start_time)),
-        models=tuple(sorted(model_facts, key=lambda model: model.created)),
-    )
+    with ExitStack() as stack:
+        place: Place
+        changes = None
+        if tracking_uri.startswith("sqlite:"):
+            database = sqlite_path(tracking_uri)
+            copy = stack.enter_context(private_copy(database))
+            changes = read_changes(copy)
+            client = MlflowClient(f"sqlite:///{copy.as_posix()}", f"sqlite:///{copy.as_posix()}")
+            place = LocalPlace(database.parent)
+        else:
+            client = MlflowClient(tracking_uri, tracking_uri)
+            place = RemotePlace(tracking_uri, downloads)
+        try:
+            return replace(_read(client, place, seed), changes=changes)
+        except (MlflowException, OSError) as error:
+            raise StoreError(
+                f"The store at {plain(tracking_uri)} could not be read: {one_line(error)}. Expected a "
+                "store of this MLflow that answers; check the address, and your user name and password."
+            ) from error
 
 
 def sqlite_path(tracking_uri: str) -> Path:
     """The database file that a ``sqlite:///`` URI names."""
     return Path(unquote(tracking_uri.removeprefix("sqlite:///").partition("?")[0]) or DATABASE)
-
-
-def one_line(error: BaseException | str, limit: int = 300) -> str:
-    """The first line of an error that says something, control characters shown and not obeyed."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)[:limit].rstrip(".")
 
 
 def is_generated_name(name: str) -> bool:
@@ -83,24 +76,50 @@ def is_generated_name(name: str) -> bool:
     )
 
 
-def _all_models(client: MlflowClient, ids: list[str]) -> list[MlflowLoggedModel]:
+def _read(client: MlflowClient, place: Place, seed: int | None) -> Evidence:
+    experiments: list[MlflowExperiment] = all_pages(
+        lambda token: client.search_experiments(ViewType.ACTIVE_ONLY, page_token=token)
+    )
+    ids = [experiment.experiment_id for experiment in experiments]
+    found: list[MlflowRun] = []
     models: list[MlflowLoggedModel] = []
-    token = None
-    while len(models) < MOST:
-        page = client.search_logged_models(ids, max_results=50, page_token=token)
-        models.extend(page)
-        token = page.token
-        if not token:
-            break
-    return models
+    if ids:
+        found = all_pages(lambda token: client.search_runs(ids, page_token=token))
+        models = all_pages(lambda token: client.search_logged_models(ids, page_token=token))
+    facts = [_model(model, place) for model in models]
+    runs = []
+    for run in sorted(found, key=lambda run: run.info.start_time):
+        folder = place.folder(run.info.artifact_uri, run_id=run.info.run_id)
+        older = _older_models(run, folder)
+        facts += older
+        runs.append(_run(client, run, tuple(facts), folder))
+    recorded = [e.tags[SEED_TAG] for e in experiments if SEED_TAG in e.tags]
+    if seed is None:
+        seed = int(recorded[0]) if recorded and recorded[0].isdecimal() else PUBLIC_SEED
+    not_numbers = [
+        f"The run “{plain(run.name)}” logs {plain(name)}, which is not a number."
+        for run in runs
+        for name in run.not_numbers
+    ]
+    return Evidence(
+        seed=seed,
+        experiments=tuple(
+            Experiment(e.experiment_id, e.name, dict(e.tags))
+            for e in sorted(experiments, key=lambda e: int(e.experiment_id))
+        ),
+        runs=tuple(runs),
+        models=tuple(sorted(facts, key=lambda model: model.created)),
+        registered=read_registry(client),
+        findings=tuple([*place.findings, *not_numbers]),
+    )
 
 
-def _run(run: MlflowRun, models: tuple[LoggedModel, ...]) -> Run:
-    own = [model.model_id for model in models if model.run_id == run.info.run_id]
-    outputs = run.outputs.model_outputs if run.outputs else []
-    linked = [output.model_id for output in outputs]
+def _run(client: MlflowClient, run: MlflowRun, models: tuple[LoggedModel, ...], folder: Path | None) -> Run:
+    run_id = run.info.run_id
+    own = [model.model_id for model in models if model.run_id == run_id]
+    linked = [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
     return Run(
-        run_id=run.info.run_id,
+        run_id=run_id,
         name=run.info.run_name or "",
         experiment_id=run.info.experiment_id,
         status=run.info.status,
@@ -108,15 +127,39 @@ def _run(run: MlflowRun, models: tuple[LoggedModel, ...]) -> Run:
         end_time=run.info.end_time,
         name_generated=is_generated_name(run.info.run_name or ""),
         params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
+        metrics={name: value for name, value in run.data.metrics.items() if math.isfinite(value)},
+        not_numbers=tuple(n for n, value in run.data.metrics.items() if not math.isfinite(value)),
+        history={name: _history(client, run_id, name) for name in run.data.metrics},
         tags=dict(run.data.tags),
         model_ids=tuple(dict.fromkeys([*linked, *own])),
+        parent_run_id=run.data.tags.get("mlflow.parentRunId"),
+        datasets=_datasets(run),
+        artifacts=describe(folder) if folder else (),
     )
 
 
-def _model(model: MlflowLoggedModel, home: Path | None) -> LoggedModel:
-    folder = local_folder(model.artifact_location, home)
-    flavors, serialization_format, files = describe_files(folder)
+def _history(client: MlflowClient, run_id: str, name: str) -> tuple[MetricPoint, ...]:
+    points = client.get_metric_history(run_id, name)[:MOST_POINTS]
+    return tuple(MetricPoint(p.step, p.timestamp, p.value) for p in points if math.isfinite(p.value))
+
+
+def _datasets(run: MlflowRun) -> tuple[DatasetInput, ...]:
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return tuple(
+        DatasetInput(
+            name=given.dataset.name,
+            digest=given.dataset.digest,
+            source_type=given.dataset.source_type,
+            source=given.dataset.source,
+            context=next((tag.value for tag in given.tags if tag.key == "mlflow.data.context"), None),
+        )
+        for given in inputs
+    )
+
+
+def _model(model: MlflowLoggedModel, place: Place) -> LoggedModel:
+    folder = place.folder(model.artifact_location, model_id=model.model_id)
+    metrics = {m.key: m.value for m in model.metrics or [] if math.isfinite(m.value)}
     return LoggedModel(
         model_id=model.model_id,
         name=model.name,
@@ -124,23 +167,35 @@ def _model(model: MlflowLoggedModel, home: Path | None) -> LoggedModel:
         run_id=model.source_run_id,
         status=str(model.status.value if hasattr(model.status, "value") else model.status),
         created=model.creation_timestamp,
-        folder=str(folder) if folder else None,
-        flavors=flavors,
-        serialization_format=serialization_format,
-        files=files,
+        params=dict(model.params or {}),
+        metrics=metrics,
+        tags=dict(model.tags or {}),
+        **_files(folder),
     )
 
 
-def local_folder(location: str, home: Path | None) -> Path | None:
-    """The folder behind an artifact location, or None when it is not a folder inside ``home``."""
-    if home is None:
-        return None
-    parsed = urlparse(location)
-    if parsed.scheme == "file":
-        path = Path(url2pathname(parsed.path))
-    elif parsed.scheme and len(parsed.scheme) > 1:  # one letter is a Windows drive
-        return None
-    else:
-        path = Path(location)
-    path = (home / path).resolve()
-    return path if path.is_dir() and path.is_relative_to(home.resolve()) else None
+def _older_models(run: MlflowRun, folder: Path | None) -> list[LoggedModel]:
+    """The models that MLflow 2 kept inside a run: folders with an MLmodel file."""
+    if folder is None:
+        return []
+    homes = [path.parent for path in files_in(folder) if path.name == "MLmodel"]
+    return [
+        LoggedModel(
+            model_id=f"runs:/{run.info.run_id}/{home.relative_to(folder).as_posix()}",
+            name=home.relative_to(folder).as_posix(),
+            experiment_id=run.info.experiment_id,
+            run_id=run.info.run_id,
+            status="READY",
+            created=run.info.start_time,
+            **_files(home),
+        )
+        for home in homes
+    ]
+
+
+def _files(folder: Path | None) -> dict[str, Any]:
+    """The part of a LoggedModel that its files tell, as keyword arguments."""
+    if folder is None:
+        return {"folder": None}
+    files = {path.relative_to(folder).as_posix(): path.lstat().st_size for path in files_in(folder)}
+    return {"folder": str(folder), "declared": read_model_file(folder), "files": files}

@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from autograder.execution.environment import kernel_environment
+from autograder.workspace.prepared import put_store
 
 #: Seconds that one cell may take.
 CELL_TIMEOUT = 120
@@ -36,6 +37,7 @@ def run_notebook(
     or a kernel that dies, does: what was done before it stays. The kernel is gone afterwards.
     """
     folder = folder.resolve()
+    put_store(folder)
     with tempfile.TemporaryDirectory(prefix="kit-home-", ignore_cleanup_errors=True) as home:
         client = NotebookClient(
             notebook,

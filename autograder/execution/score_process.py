@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from autograder.evidence import Scoring
 from autograder.evidence.models import load_any, score_model
-from autograder.evidence.store import one_line
+from autograder.evidence.text import one_line
 
 
 def main(answer: Path) -> None:

@@ -18,7 +18,8 @@ from pydantic import TypeAdapter
 from autograder import evidence
 from autograder.evidence import Scoring, StoreError, score_model, skops_file
 from autograder.evidence.models import load_skops
-from autograder.evidence.store import one_line
+from autograder.evidence.store import read_store
+from autograder.evidence.text import one_line
 
 #: Limits of one child: seconds of time, bytes of memory, bytes of the answer.
 TIMEOUT = 60
@@ -30,7 +31,7 @@ _scoring = TypeAdapter(Scoring)
 
 def _store(question: dict[str, Any]) -> dict[str, Any]:
     try:
-        facts = evidence.read_store(question["tracking_uri"], question["seed"])
+        facts = read_store(question["tracking_uri"], question["seed"])
     except StoreError as error:
         return {"error": str(error), "missing": isinstance(error, evidence.NoStore)}
     return {"evidence": json.loads(evidence.dump(facts))}

@@ -9,7 +9,7 @@ from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters.base import NbGraderException
 
-from autograder.evidence.store import one_line
+from autograder.evidence.text import one_line
 from autograder.execution import WarmReader
 from autograder.nbgrader.course import Course, Submission
 from autograder.nbgrader.generate import register

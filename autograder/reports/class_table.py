@@ -8,7 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from autograder.reports.text import plain, points
+from autograder.evidence.text import plain
+from autograder.reports.text import points
 
 
 class VerdictKind(StrEnum):

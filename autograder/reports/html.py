@@ -7,8 +7,9 @@ takes the inline styles away, so nothing is said by colour only.
 import html
 import re
 
+from autograder.evidence.text import plain
 from autograder.grading import CriterionResult, Report
-from autograder.reports.text import SYMBOLS, details, heading, plain, points
+from autograder.reports.text import SYMBOLS, details, heading, points
 from autograder.rubrics import Status
 
 COLOURS = {

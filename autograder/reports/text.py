@@ -2,6 +2,7 @@
 
 import textwrap
 
+from autograder.evidence.text import plain
 from autograder.grading import CriterionResult, Report
 from autograder.rubrics import Status
 
@@ -24,11 +25,6 @@ def bar(report: Report, cells: int = 20) -> str:
     """The share of points earned, as a bar of ``cells`` characters; full only for full marks."""
     filled = int(cells * report.earned / report.maximum) if report.maximum else 0
     return "█" * filled + "░" * (cells - filled)
-
-
-def plain(text: str) -> str:
-    """Text without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def report_text(report: Report) -> str:

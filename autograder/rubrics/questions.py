@@ -76,6 +76,8 @@ def logs_metric(evidence: Evidence, run: Run, name: str, highest: float = math.i
     value = run.metrics.get(name)
     if value is not None and 0 <= value <= highest and math.isfinite(value):
         return passed(f"{name} is {value:.4f}.")
+    if name in run.not_numbers:
+        return failed(f"{name} is not a number.", expected, "Look at what you compute it from.")
     if value is not None:
         percent = " It looks like a percentage." if 1 < value <= 100 else ""
         return failed(

@@ -162,7 +162,8 @@ def two_variants(evidence: Evidence) -> Outcome:
     if others < 1:
         return not_attempted("There is no run besides the first.", "Train and log two more variants.")
     return failed(
-        f"Of {others} further runs, {len(found)} has a model that loads and differs from the others.",
+        f"Of {others} further run{'s' if others > 1 else ''}, {len(found)} can be used: finished, with a "
+        "model that loads and differs from the others.",
         "two finished runs whose models have other hyperparameters than the first and than each other",
         "Log each variant in a run of its own, with its model.",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autograder.workspace import data
 from autograder.workspace.database import DATABASE, check_database
+from autograder.workspace.prepared import put_store
 
 #: The tag on MLflow's own "Default" experiment that records the seed of the data.
 SEED_TAG = "kit.data_seed"
@@ -71,6 +72,7 @@ def open_workspace(folder: str | Path | None = None) -> Workspace:
         mlflow.end_run()
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
+    put_store(folder)
     if database.exists() and database.stat().st_size:
         check_database(database)
     # MLflow resolves its default ./mlruns once, when it first opens the store

@@ -1,0 +1,121 @@
+"""A stranger's SQLite store, opened only as a private copy whose schema is MLflow's own.
+
+A store can carry triggers and views that run when it is read or written, and opening it with
+MLflow writes to it. So the file is copied, with its write-ahead log, and looked at with SQLite
+alone first.
+"""
+
+import shutil
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from autograder.evidence.facts import Change
+from autograder.workspace.database import StoreError, check_database
+from autograder.workspace.prepared import HISTORY_TABLE, SCHEMA
+
+#: A database larger than this is not read, in bytes.
+LARGEST_DATABASE = 64 << 20
+#: More changes than this are not read.
+MOST_CHANGES = 10_000
+#: The one trigger that MLflow's own schema has.
+MLFLOW_TRIGGERS = {
+    "prevent_secrets_aad_mutation": (
+        "CREATE TRIGGER prevent_secrets_aad_mutation BEFORE UPDATE ON secrets FOR EACH ROW "
+        "WHEN OLD.secret_id != NEW.secret_id OR OLD.secret_name != NEW.secret_name BEGIN "
+        "SELECT RAISE(ABORT, 'secret_id and secret_name are immutable (used as AAD in encryption)'); END"
+    )
+}
+
+
+@contextmanager
+def private_copy(database: Path) -> Iterator[Path]:
+    """A copy of the store ``database`` that can be opened, for as long as the block lasts.
+
+    Raises NoStore when there is none, StoreError when it is not a plain store of the installed
+    MLflow: a link, too large, locked, damaged, or with triggers, views or virtual tables that
+    neither MLflow nor the kit made.
+    """
+    if database.is_symlink() or (database.exists() and not stat.S_ISREG(database.lstat().st_mode)):
+        raise StoreError(
+            f"{database.name} is a link or no file; expected the SQLite file that MLflow made. "
+            "Put the file itself there."
+        )
+    if database.is_file() and database.stat().st_size > LARGEST_DATABASE:
+        raise StoreError(
+            f"{database.name} has {database.stat().st_size >> 20} MiB; expected no more than "
+            f"{LARGEST_DATABASE >> 20}. Start again in an empty folder, and log fewer values."
+        )
+    check_database(database)
+    with tempfile.TemporaryDirectory(prefix="kit-store-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder) / database.name
+        shutil.copyfile(database, copy)
+        log = database.with_name(database.name + "-wal")
+        if log.is_file() and not log.is_symlink() and log.stat().st_size <= LARGEST_DATABASE:
+            shutil.copyfile(log, copy.with_name(log.name))
+        _refuse_foreign_schema(copy)
+        yield copy
+
+
+def read_changes(copy: Path) -> tuple[Change, ...] | None:
+    """The history of stages and aliases, or None when the store keeps none."""
+    with closing(sqlite3.connect(copy)) as connection:
+        exists = connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (HISTORY_TABLE,)
+        ).fetchone()
+        if not exists:
+            return None
+        columns = "time, kind, name, subject, before, after"
+        rows = connection.execute(
+            f"SELECT {columns} FROM {HISTORY_TABLE} ORDER BY id LIMIT ?", (MOST_CHANGES,)
+        ).fetchall()
+    return tuple(
+        Change(int(time), str(kind), str(name), str(subject), _text(before), _text(after))
+        for time, kind, name, subject, before, after in rows
+    )
+
+
+def _refuse_foreign_schema(copy: Path) -> None:
+    known = {**MLFLOW_TRIGGERS, **_kit_triggers()}
+    try:
+        with closing(sqlite3.connect(copy)) as connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")
+            rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+            damage = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"mlflow.db is damaged ({error}); expected a sound database. Start again in an empty folder."
+        ) from None
+    if damage != ("ok",):
+        raise StoreError("mlflow.db is damaged; expected a sound database. Start again in an empty folder.")
+    for kind, name, sql in rows:
+        virtual = kind == "table" and "VIRTUAL TABLE" in str(sql).upper()
+        strange = kind == "trigger" and _normal(known.get(name, "")) != _normal(str(sql))
+        if kind == "view" or virtual or strange:
+            raise StoreError(
+                f"mlflow.db has a {'virtual table' if virtual else kind} “{name}” that MLflow does not "
+                "make; expected MLflow's own schema. Start again in an empty folder."
+            )
+
+
+def _kit_triggers() -> dict[str, str]:
+    """The kit's own triggers, as SQLite spells them when it has made them."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE model_versions (name, version, current_stage)")
+        connection.execute("CREATE TABLE registered_model_aliases (name, alias, version)")
+        connection.executescript(SCHEMA)
+        return dict(
+            connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        )
+
+
+def _normal(sql: str) -> str:
+    return " ".join(sql.split())
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

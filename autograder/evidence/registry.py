@@ -1,0 +1,44 @@
+"""Read the model registry into facts."""
+
+from mlflow.entities.model_registry import ModelVersion as MlflowModelVersion
+from mlflow.entities.model_registry import RegisteredModel as MlflowRegisteredModel
+from mlflow.tracking import MlflowClient
+
+from autograder.evidence.facts import ModelVersion, RegisteredModel
+from autograder.evidence.paging import all_pages
+
+
+def read_registry(client: MlflowClient) -> tuple[RegisteredModel, ...]:
+    """All registered models with all their versions, in the order of their names."""
+    models = all_pages(lambda token: client.search_registered_models(page_token=token))
+    return tuple(_model(client, model) for model in sorted(models, key=lambda model: model.name))
+
+
+def _model(client: MlflowClient, model: MlflowRegisteredModel) -> RegisteredModel:
+    quoted = model.name.replace("'", "''")
+    versions = all_pages(lambda token: client.search_model_versions(f"name = '{quoted}'", page_token=token))
+    return RegisteredModel(
+        name=model.name,
+        created=model.creation_timestamp,
+        description=model.description or "",
+        tags=dict(model.tags),
+        aliases={alias: int(version) for alias, version in model.aliases.items()},
+        versions=tuple(sorted((_version(version) for version in versions), key=lambda v: v.version)),
+    )
+
+
+def _version(version: MlflowModelVersion) -> ModelVersion:
+    source = version.source or ""
+    # MLflow leaves .model_id empty on versions it finds by searching; the source names it
+    named = source.removeprefix("models:/") if source.startswith("models:/m-") else None
+    return ModelVersion(
+        version=int(version.version),
+        created=version.creation_timestamp,
+        stage=version.current_stage or "None",
+        description=version.description or "",
+        source=source,
+        run_id=version.run_id or None,
+        model_id=version.model_id or named,
+        status=version.status,
+        tags=dict(version.tags),
+    )
