@@ -3,11 +3,15 @@
 Exit status: 0 for success, 1 when something could not be graded or built, 2 for a usage error.
 """
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from autograder.grading import Report
 
 app = typer.Typer(
     name="mlflow-kit",
@@ -31,6 +35,26 @@ def _known(assignment: str) -> str:
     return assignment
 
 
+class Format(StrEnum):
+    """How a report is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+
+
+def _show(report: "Report", output: Format) -> None:
+    """Print a report; the status is 1 when some of it could not be graded."""
+    from autograder.reports import report_json, report_junit, report_text
+
+    written = {Format.TEXT: report_text, Format.JSON: report_json, Format.JUNIT: report_junit}
+    typer.echo(written[output](report))
+    raise typer.Exit(NOT_GRADED if report.pending else 0)
+
+
+Output = Annotated[Format, typer.Option("--format", help="How the report is written.")]
+
+
 @app.command()
 def check(
     assignment: Assignment,
@@ -38,20 +62,49 @@ def check(
         Path,
         typer.Option(help="The notebook's folder, where its mlflow.db is.", file_okay=False, exists=True),
     ] = Path(),
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="Check this store or tracking server instead of FOLDER's store.")
+    ] = None,
+    experiment: Annotated[str | None, typer.Option(help="Look at the runs of this experiment only.")] = None,
+    output: Output = Format.TEXT,
 ) -> None:
-    """Check the work that a notebook left in FOLDER, task by task, as its check cells do."""
+    """Check your own work, task by task, as the check cells do; models are loaded on this machine."""
     from autograder.evidence import StoreError
     from autograder.notebook import report_on
-    from autograder.reports import report_text
     from autograder.workspace.store import sqlite_uri
 
     try:
-        report = report_on(_known(assignment), sqlite_uri(folder))
+        report = report_on(_known(assignment), tracking_uri or sqlite_uri(folder), experiment=experiment)
     except StoreError as error:
         typer.echo(f"{assignment} could not be checked. {error}", err=True)
         raise typer.Exit(NOT_GRADED) from None
-    typer.echo(report_text(report))
-    raise typer.Exit(NOT_GRADED if report.pending else 0)
+    _show(report, output)
+
+
+@app.command()
+def rehearse(
+    assignment: Assignment,
+    notebook: Annotated[
+        Path | None,
+        typer.Argument(help="Your notebook; ASSIGNMENT.ipynb here when not given.", dir_okay=False),
+    ] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Run your notebook from the top in an empty store, on other data, as grading will."""
+    from autograder.evidence import StoreError
+    from autograder.rehearsal import NotANotebook
+    from autograder.rehearsal import rehearse as run_rehearsal
+
+    path = notebook or Path(f"{_known(assignment)}.ipynb")
+    if not path.is_file():
+        raise typer.BadParameter(f"there is no {path}", param_hint="NOTEBOOK")
+    try:
+        with Console(stderr=True).status(f"Running {path.name} from the top …"):
+            report = run_rehearsal(_known(assignment), path)
+    except (NotANotebook, StoreError) as error:
+        typer.echo(f"{assignment} could not be rehearsed. {error}", err=True)
+        raise typer.Exit(NOT_GRADED) from None
+    _show(report, output)
 
 
 @app.command()

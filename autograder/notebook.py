@@ -4,6 +4,7 @@ The checks run in the student's own process, against the store beside the notebo
 not the grade: grading runs the notebook again elsewhere and asks the same rubric.
 """
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,19 +70,25 @@ def open_exercise(assignment: str, folder: str | Path | None = None) -> Exercise
     return Exercise(assignment, open_workspace(folder))
 
 
-def report_on(assignment: str, tracking_uri: str, seed: int | None = None) -> "Report":
+def report_on(
+    assignment: str, tracking_uri: str, seed: int | None = None, experiment: str | None = None
+) -> "Report":
     """The report on a store, its models loaded in this process: for one's own work only.
 
-    ``seed`` defaults to the one recorded in the store. Raises StoreError when it cannot be read.
+    ``seed`` defaults to the one recorded in the store; with ``experiment`` only that experiment's
+    runs count. Raises StoreError when the store cannot be read or has no such experiment.
     """
     from autograder.evidence.store import read_store
     from autograder.grading import grade
     from autograder.rubrics import load_rubric
 
     rubric = load_rubric(assignment)
-    evidence = read_store(tracking_uri, seed)
-    features = rubric.features(evidence.seed)
-    return grade(rubric, evidence.with_scores(lambda model: _score(model, features, evidence.seed)))
+    with tempfile.TemporaryDirectory(prefix="kit-files-", ignore_cleanup_errors=True) as downloads:
+        evidence = read_store(tracking_uri, seed, Path(downloads))
+        if experiment is not None:
+            evidence = evidence.of_experiment(experiment)
+        features = rubric.features(evidence.seed)
+        return grade(rubric, evidence.with_scores(lambda model: _score(model, features, evidence.seed)))
 
 
 def _score(model: "LoggedModel", features: Any, seed: int) -> "Scoring":

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
 
+from autograder.evidence.text import plain
+from autograder.workspace.database import StoreError
+
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
@@ -241,6 +244,20 @@ class Evidence:
             for model in self.models
         )
         return replace(self, models=scored)
+
+    def of_experiment(self, name: str) -> "Evidence":
+        """A copy with the runs and models of one experiment. Raises StoreError for another's name."""
+        wanted = [experiment for experiment in self.experiments if experiment.name == name]
+        if not wanted:
+            known = ", ".join(f"“{plain(experiment.name)}”" for experiment in self.experiments)
+            raise StoreError(f"There is no experiment “{plain(name)}”; expected one of: {known}.")
+        id = wanted[0].experiment_id
+        return replace(
+            self,
+            experiments=tuple(wanted),
+            runs=tuple(run for run in self.runs if run.experiment_id == id),
+            models=tuple(model for model in self.models if model.experiment_id == id),
+        )
 
 
 _evidence = TypeAdapter(Evidence)

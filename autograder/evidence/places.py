@@ -59,22 +59,24 @@ class RemotePlace:
         import mlflow.artifacts
         from mlflow.exceptions import MlflowException
 
+        what = f"the model {plain(model_id)}" if model_id else f"the run {plain(run_id or '')}"
         if self.downloads is None:
+            return None
+        if urlparse(location).scheme != "mlflow-artifacts":
+            self.findings.append(
+                f"The files of {what} are at {plain(location)[:200]}, which the tracking server does not "
+                "hand out: not read."
+            )
             return None
         target = self.downloads / (model_id or run_id or "files")
         try:
-            if run_id:
-                files = mlflow.artifacts.list_artifacts(run_id=run_id, tracking_uri=self.tracking_uri)
-                if not files:
-                    return None
-                named: dict[str, str] = {"run_id": run_id, "artifact_path": ""}
-            else:
-                named = {"artifact_uri": f"models:/{model_id}"}
+            if not mlflow.artifacts.list_artifacts(location, tracking_uri=self.tracking_uri):
+                return None
             target.mkdir(parents=True, exist_ok=True)
             found = mlflow.artifacts.download_artifacts(
-                **named, dst_path=str(target), tracking_uri=self.tracking_uri
+                location, dst_path=str(target), tracking_uri=self.tracking_uri
             )
         except (MlflowException, OSError) as error:
-            self.findings.append(f"The files of {plain(model_id or run_id or '')}: {one_line(error)}.")
+            self.findings.append(f"The files of {what} could not be read: {one_line(error)}.")
             return None
         return Path(found)

@@ -1,4 +1,4 @@
-"""A report as HTML and as text, and the table of a class."""
+"""A report as HTML, text, JSON and JUnit, and the table of a class."""
 
 from autograder.reports.class_table import (
     Verdict,
@@ -8,6 +8,7 @@ from autograder.reports.class_table import (
     load_verdict,
 )
 from autograder.reports.html import report_html
+from autograder.reports.machine import report_json, report_junit
 from autograder.reports.text import points, report_text
 
 __all__ = [
@@ -18,5 +19,7 @@ __all__ = [
     "load_verdict",
     "points",
     "report_html",
+    "report_json",
+    "report_junit",
     "report_text",
 ]

@@ -26,9 +26,51 @@ def model_of(evidence: Evidence, run: Run) -> LoggedModel | None:
 
 
 def scoring_of(evidence: Evidence, run: Run) -> Scoring | None:
-    """What the run's model answered, or None when it has no model that could be scored."""
+    """What the run's model answered, or None when it has no model of its own that could be scored."""
     model = model_of(evidence, run)
-    return model.scoring if model and model.scoring and not model.scoring.error else None
+    if model is None or model.scoring is None or model.scoring.error or foreign_files(model):
+        return None
+    return model.scoring
+
+
+def foreign_files(model: LoggedModel) -> str | None:
+    """What in the model's files says that they are another model's: found in one line, or None.
+
+    MLflow writes the model's id and its run's into the MLmodel file. Models of MLflow 2, and models
+    whose files are not here, say nothing.
+    """
+    declared = model.declared
+    if declared.model_id and declared.model_id != model.model_id:
+        return f"the files of the model “{model.name}” say they are those of the model {declared.model_id}"
+    if declared.run_id and model.run_id and declared.run_id != model.run_id:
+        return f"the files of the model “{model.name}” say they were logged in another run"
+    return None
+
+
+def unlogged(run: Run, name: str) -> bool:
+    """Whether the run's latest value of a metric is not the last of those that were logged.
+
+    MLflow writes both at once; what is only the latest value was not logged with MLflow.
+    """
+    history = run.history.get(name, ())
+    return name in run.metrics and run.metrics[name] not in {point.value for point in history}
+
+
+def best_runs(evidence: Evidence, metric: str, lower_is_better: bool, margin: float = 0.0) -> list[Run]:
+    """The finished runs whose ``metric`` is the best, or within ``margin`` of it; the best first."""
+    sign = 1 if lower_is_better else -1
+    finished = [run for run in evidence.runs if run.status == "FINISHED" and metric in run.metrics]
+    ordered = sorted(finished, key=lambda run: sign * run.metrics[metric])
+    if not ordered:
+        return []
+    best = ordered[0].metrics[metric]
+    return [run for run in ordered if sign * (run.metrics[metric] - best) <= margin]
+
+
+def in_order(*times: int | None) -> bool:
+    """Whether times (in milliseconds) are in order, as far as they are known; equal ones are."""
+    known = [time for time in times if time is not None]
+    return known == sorted(known)
 
 
 def accuracy(scoring: Scoring, truth: pd.Series) -> float | None:

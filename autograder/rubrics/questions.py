@@ -74,6 +74,12 @@ def logs_metric(evidence: Evidence, run: Run, name: str, highest: float = math.i
     """Whether the run logs a metric ``name`` from 0 to ``highest``."""
     expected = "a share from 0 to 1" if highest == 1 else "a number from 0 up"
     value = run.metrics.get(name)
+    if claims.unlogged(run, name):
+        return failed(
+            f"The latest {name} of “{run.name}”, {value:g}, is not among the values that were logged.",
+            f"a metric `{name}` that was logged with MLflow",
+            "Log it with mlflow.log_metric while the run is active.",
+        )
     if value is not None and 0 <= value <= highest and math.isfinite(value):
         return passed(f"{name} is {value:.4f}.")
     if name in run.not_numbers:
@@ -136,6 +142,12 @@ def is_tagged(run: Run, tag: str) -> Outcome:
 def has_model(evidence: Evidence, run: Run) -> Outcome:
     """Whether the run has a logged model that is complete."""
     model = claims.model_of(evidence, run)
+    if model is not None and (foreign := claims.foreign_files(model)):
+        return failed(
+            f"In the run “{run.name}”, {foreign}.",
+            "a model with the files that were logged as this model",
+            "Log the model with log_model in its own run.",
+        )
     if model is not None and model.status == "READY":
         return passed(f"The run “{run.name}” has the model “{model.name}”, which is READY.")
     if model is not None:

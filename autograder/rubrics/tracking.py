@@ -215,18 +215,17 @@ def best_marked(evidence: Evidence) -> Outcome:
 @compare.criterion("The marked run has the lowest log-loss", 2, ("S7", "C1"), needs=("best-marked",))
 def best_is_best(evidence: Evidence) -> Outcome:
     marked = _marked(evidence)[0]
-    losses = [(loss, run.name) for run in evidence.runs if (loss := _loss(run)) is not None]
-    own = _loss(marked)
-    if len(losses) < 2 or own is None:
+    comparable = claims.best_runs(evidence, "log_loss", lower_is_better=True, margin=math.inf)
+    if len(comparable) < 2 or marked not in comparable:
         return not_attempted(
-            f"“{marked.name}” cannot be compared: runs that log a log_loss are {len(losses)}.",
+            f"“{marked.name}” cannot be compared: finished runs with a log_loss are {len(comparable)}.",
             "Log the log_loss of every variant.",
         )
-    lowest, best = min(losses)
-    if own <= lowest + claims.BEST_MARGIN:
+    own, best = marked.metrics["log_loss"], comparable[0]
+    if marked in claims.best_runs(evidence, "log_loss", lower_is_better=True, margin=claims.BEST_MARGIN):
         return passed(f"“{marked.name}” has log_loss {own:.4f}; no run has a clearly lower one.")
     return failed(
-        f"“{marked.name}” has log_loss {own:.4f}; “{best}” has {lowest:.4f}.",
+        f"“{marked.name}” has log_loss {own:.4f}; “{best.name}” has {best.metrics['log_loss']:.4f}.",
         "the run with the lowest log_loss (lower is better)",
         "Order the runs by log_loss, ascending, and take the first.",
     )
@@ -260,8 +259,3 @@ def _shortcomings(evidence: Evidence, run: Run) -> list[Outcome]:
 
 def _marked(evidence: Evidence) -> list[Run]:
     return [run for run in evidence.runs if run.tags.get("best", "").strip().lower() in ("true", "yes", "1")]
-
-
-def _loss(run: Run) -> float | None:
-    value = run.metrics.get("log_loss")
-    return value if value is not None and run.status == "FINISHED" and math.isfinite(value) else None

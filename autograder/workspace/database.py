@@ -24,6 +24,11 @@ def check_database(path: Path) -> None:
 
     Only looks: neither makes the file nor changes it.
     """
+    if not path.exists() and any(path.parent.glob("mlruns/*/meta.yaml")):
+        raise NoStore(
+            f"There is no {path.name} in {path.parent}, but a file store of an older MLflow (mlruns/); "
+            "expected a SQLite store. Run the notebook's first cell, then the tasks again."
+        )
     if not path.is_file():
         raise NoStore(
             f"There is no {path.name} in {path.parent}; expected the store that a notebook makes. "

@@ -1,0 +1,266 @@
+"""One rubric, several callers: a SQLite store, a copy of it, a tracking server, saved facts, forgeries."""
+
+import contextlib
+import json
+import shutil
+import socket
+import sqlite3
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import mlflow
+import nbformat
+import pytest
+
+from autograder import evidence
+from autograder.evidence import Evidence, NoStore
+from autograder.execution import WarmReader, collect, run_notebook
+from autograder.grading import Report, grade
+from autograder.notebook import report_on
+from autograder.rubrics import Status, load_rubric
+from autograder.workspace.prepared import put_store
+from tests.conftest import ASSIGNMENT, ROOT, environment, run
+
+pytestmark = pytest.mark.xdist_group("callers")
+SEED = 3
+RUBRIC = load_rubric(ASSIGNMENT)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Evidence]:
+    """The solution, run under a seed that is not the public one: its folder and its evidence."""
+    folder = tmp_path_factory.mktemp("work")
+    notebook = nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
+    with WarmReader() as reader:
+        execution = run_notebook(notebook, folder, SEED)
+        return folder, collect(execution, SEED, RUBRIC.features(SEED), reader)
+
+
+@pytest.fixture
+def store(work: tuple[Path, Evidence], tmp_path: Path) -> Path:
+    """A copy of the work, to be forged."""
+    shutil.copytree(work[0], tmp_path / "copy")
+    return tmp_path / "copy" / "mlflow.db"
+
+
+def outcomes(report: Report) -> dict[str, Status]:
+    return {result.id: result.outcome.status for result in report.results}
+
+
+def lost(report: Report) -> set[str]:
+    return {id for id, status in outcomes(report).items() if status is not Status.PASSED}
+
+
+def uri(store: Path) -> str:
+    return f"sqlite:///{store}"
+
+
+def test_the_grader_and_the_student_s_check_agree(work: tuple[Path, Evidence]) -> None:
+    folder, facts = work
+    graded, checked = grade(RUBRIC, facts), report_on(ASSIGNMENT, uri(folder / "mlflow.db"))
+    assert graded == checked
+    assert graded.earned == 25
+    assert graded.seed == SEED, "the seed is recorded in the store"
+
+
+def test_a_copy_in_another_folder_gets_the_same_report(work: tuple[Path, Evidence], store: Path) -> None:
+    assert report_on(ASSIGNMENT, uri(store)) == grade(RUBRIC, work[1])
+
+
+def test_saved_facts_alone_are_enough_to_grade_again(work: tuple[Path, Evidence]) -> None:
+    saved = evidence.dump(work[1])
+    assert grade(RUBRIC, evidence.load(saved)) == grade(RUBRIC, work[1])
+    blind = replace(evidence.load(saved), models=())
+    assert lost(grade(RUBRIC, blind)) >= {"model-logged", "two-variants"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The address of a real tracking server with an empty store."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = tmp_path / "server"
+    home.mkdir()
+    put_store(home)
+    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", uri(home / "mlflow.db")]
+    command += ["--artifacts-destination", str(home / "files")]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    address = f"http://127.0.0.1:{port}"
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=home, env=environment(**quiet), stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait(f"{address}/health", process)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait(address: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"{address} did not come up")
+
+
+def test_the_same_work_on_a_tracking_server_gets_the_same_report(
+    work: tuple[Path, Evidence], server: str, tmp_path: Path
+) -> None:
+    notebook = nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.id == "setup":
+            cell.source = f"import mlflow\nmlflow.set_tracking_uri({server!r})"
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here").mkdir()
+    run_notebook(notebook, tmp_path / "there", SEED)
+    with contextlib.chdir(tmp_path / "here"):
+        assert report_on(ASSIGNMENT, server, SEED) == grade(RUBRIC, work[1])
+    assert not list((tmp_path / "here").iterdir()), "reading a server left something behind"
+
+
+def test_a_server_that_does_not_answer_is_one_clear_line(tmp_path: Path) -> None:
+    done = run(
+        "mlflow-kit",
+        "check",
+        ASSIGNMENT,
+        "--tracking-uri",
+        "http://127.0.0.1:9",
+        folder=tmp_path,
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+    )
+    assert done.returncode == 1
+    assert "could not be read" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def change(store: Path, statement: str, *values: object) -> None:
+    connection = sqlite3.connect(store)
+    with connection:
+        assert connection.execute(statement, values).rowcount > 0, "the forgery changed nothing"
+    connection.close()
+
+
+def first(store: Path) -> tuple[mlflow.MlflowClient, str]:
+    client = mlflow.MlflowClient(uri(store))
+    runs = client.search_runs(["1"], "params.max_depth = '2'")
+    return client, runs[0].info.run_id
+
+
+def metric_by_the_api(store: Path) -> None:
+    client, run_id = first(store)
+    client.log_metric(run_id, "accuracy", 0.999)
+
+
+def metric_by_sql(store: Path) -> None:
+    _, run_id = first(store)
+    change(store, "UPDATE metrics SET value = 0.999 WHERE run_uuid = ? AND key = 'accuracy'", run_id)
+    change(store, "UPDATE latest_metrics SET value = 0.999 WHERE run_uuid = ? AND key = 'accuracy'", run_id)
+
+
+def param_by_sql(store: Path) -> None:
+    _, run_id = first(store)
+    change(store, "UPDATE params SET value = '7' WHERE run_uuid = ? AND key = 'random_state'", run_id)
+
+
+def latest_metric_only(store: Path) -> None:
+    _, run_id = first(store)
+    change(store, "UPDATE latest_metrics SET value = 0.999 WHERE run_uuid = ? AND key = 'accuracy'", run_id)
+
+
+def another_model_s_files(store: Path) -> None:
+    client, run_id = first(store)
+    models = client.search_logged_models(["1"])
+    (mine,) = [model for model in models if model.source_run_id == run_id]
+    other = next(model for model in models if model.source_run_id != run_id)
+    folders = [store.parent / "mlruns" / "1" / "models" / model.model_id for model in (other, mine)]
+    shutil.rmtree(folders[1])
+    shutil.copytree(*folders)
+
+
+def logged_model_s_params(store: Path) -> None:
+    change(store, "UPDATE logged_model_params SET param_value = '99'")
+
+
+@pytest.mark.parametrize(
+    ("forge", "loses"),
+    [
+        (metric_by_the_api, {"accuracy-true"}),
+        (metric_by_sql, {"accuracy-true"}),
+        (latest_metric_only, {"accuracy-logged", "accuracy-true"}),
+        (param_by_sql, {"params-match"}),
+        (
+            another_model_s_files,
+            {"model-logged", "model-loads", "params-match", "accuracy-true", "log-loss-true"},
+        ),
+        (logged_model_s_params, set()),
+    ],
+)
+def test_a_forgery_loses_exactly_what_it_forges(
+    store: Path, forge: Callable[[Path], None], loses: set[str]
+) -> None:
+    forge(store)
+    assert lost(report_on(ASSIGNMENT, uri(store))) == loses
+
+
+def test_only_the_named_experiment_counts(work: tuple[Path, Evidence]) -> None:
+    store = uri(work[0] / "mlflow.db")
+    assert report_on(ASSIGNMENT, store, experiment="flower-species").earned == 25
+    assert report_on(ASSIGNMENT, store, experiment="Default").earned == 0
+
+
+def test_a_folder_without_a_store_stays_without(tmp_path: Path) -> None:
+    with pytest.raises(NoStore):
+        report_on(ASSIGNMENT, uri(tmp_path / "mlflow.db"))
+    (tmp_path / "mlruns" / "0").mkdir(parents=True)
+    (tmp_path / "mlruns" / "0" / "meta.yaml").touch()
+    with pytest.raises(NoStore, match="file store of an older MLflow"):
+        report_on(ASSIGNMENT, uri(tmp_path / "mlflow.db"))
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_the_machine_readable_reports_say_the_same(work: tuple[Path, Evidence], tmp_path: Path) -> None:
+    shutil.copytree(work[0], tmp_path / "here")
+    change(tmp_path / "here" / "mlflow.db", "DELETE FROM tags WHERE key = 'best'")
+    arguments = ["mlflow-kit", "check", ASSIGNMENT, "--folder", str(tmp_path / "here")]
+    told = json.loads(run(*arguments, "--format", "json", folder=tmp_path).stdout)
+    assert told["earned"] == 22
+    status = {criterion["id"]: criterion["status"] for criterion in told["criteria"]}
+    assert status["best-marked"] == "not attempted"
+
+    root = ElementTree.fromstring(run(*arguments, "--format", "junit", folder=tmp_path).stdout)
+    cases = root.findall("testsuite/testcase")
+    assert len(cases) == len(status)
+    assert {case.get("name") for case in cases if len(case)} == {"best-marked", "best-is-best"}
+    assert root.find("testsuite[@name='compare']").get("skipped") == "2"  # type: ignore[union-attr]
+
+
+def test_a_rehearsal_uses_another_seed_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", tmp_path)
+    done = run("mlflow-kit", "rehearse", ASSIGNMENT, "--format", "json", folder=tmp_path)
+    told = json.loads(done.stdout[done.stdout.index("{") :])
+    assert told["earned"] == 25
+    assert told["seed"] != 2026
+    assert [path.name for path in tmp_path.iterdir()] == [f"{ASSIGNMENT}.ipynb"]
+
+
+def test_a_rehearsal_of_nothing_is_a_clear_line(tmp_path: Path) -> None:
+    done = run("mlflow-kit", "rehearse", ASSIGNMENT, folder=tmp_path)
+    assert done.returncode == 2
+    assert "there is no 01-tracking.ipynb" in done.stdout
+    (tmp_path / "x.ipynb").write_text("nothing")
+    done = run("mlflow-kit", "rehearse", ASSIGNMENT, "x.ipynb", folder=tmp_path)
+    assert done.returncode == 1
+    assert "cannot be read as a notebook" in done.stdout
