@@ -31,7 +31,7 @@ exercises: $(VENV)/installed ## make exercises/ from solutions/
 
 lock: $(VENV)/installed ## requirements.lock, for Linux, macOS and Windows
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes \
-	  --no-emit-index-url --no-annotate --quiet --upgrade pyproject.toml -o requirements.lock
+	  --no-emit-index-url --no-annotate --quiet pyproject.toml -o requirements.lock
 
 clean: ## remove what was built; students' data stay
 	rm -rf demo book/_build book/.jupyter_cache .pytest_cache .mypy_cache .ruff_cache

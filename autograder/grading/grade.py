@@ -17,7 +17,7 @@ def grade(rubric: Rubric, evidence: Evidence) -> Report:
         outcome = outcomes[criterion.id] = _outcome(rubric, criterion, evidence, outcomes)
         results.append(CriterionResult(task.id, criterion.id, criterion.sentence, criterion.points, outcome))
     titles = {task.id: task.title for task in rubric.tasks}
-    return Report(rubric.assignment, rubric.title, evidence.seed, tuple(results), titles)
+    return Report(rubric.assignment, rubric.title, evidence.seed, tuple(results), titles, evidence.findings)
 
 
 def ungraded(rubric: Rubric, seed: int, reason: str, next_step: str) -> Report:

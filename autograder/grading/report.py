@@ -30,13 +30,17 @@ class CriterionResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All outcomes of one submission, or of one task of it."""
+    """All outcomes of one submission, or of one task of it.
+
+    ``findings`` say in a line each what in the store was refused; they cost nothing by themselves.
+    """
 
     assignment: str
     title: str
     seed: int
     results: tuple[CriterionResult, ...]
     tasks: dict[str, str]
+    findings: tuple[str, ...] = ()
 
     @property
     def earned(self) -> float:
@@ -58,7 +62,8 @@ class Report:
         if task not in self.tasks:
             raise KeyError(f"There is no task {task!r} here; the tasks are: {', '.join(self.tasks)}.")
         results = tuple(result for result in self.results if result.task == task)
-        return Report(self.assignment, self.title, self.seed, results, {task: self.tasks[task]})
+        titles = {task: self.tasks[task]}
+        return Report(self.assignment, self.title, self.seed, results, titles, self.findings)
 
 
 _report = TypeAdapter(Report)

@@ -120,7 +120,7 @@ def _notes(facts: Evidence) -> list[str]:
         cells = "a cell" if len(raised) == 1 else f"{len(raised)} cells"
         first = shorten(raised[0], 90, placeholder=" …")
         notes.append(f"{cells} raised {first}; the rest was run, and feedback shows where")
-    return notes
+    return notes + [finding.rstrip(".") for finding in facts.findings]
 
 
 def is_check(cell: NotebookNode) -> bool:

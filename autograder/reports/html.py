@@ -9,7 +9,7 @@ import re
 
 from autograder.evidence.text import plain
 from autograder.grading import CriterionResult, Report
-from autograder.reports.text import SYMBOLS, details, heading, points
+from autograder.reports.text import SYMBOLS, details, heading, points, remarks
 from autograder.rubrics import Status
 
 COLOURS = {
@@ -32,6 +32,7 @@ CLASSES = {
 def report_html(report: Report) -> str:
     """The report as one ``div``. Every text in it is escaped."""
     parts = [f"<div><b>{_text(heading(report))}</b></div>"]
+    parts += [f"<div>{_text(remark)}</div>" for remark in remarks(report)]
     for task, title in report.tasks.items():
         part = report.of_task(task)
         if len(report.tasks) > 1:

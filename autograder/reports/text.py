@@ -5,6 +5,7 @@ import textwrap
 from autograder.evidence.text import plain
 from autograder.grading import CriterionResult, Report
 from autograder.rubrics import Status
+from autograder.workspace.data import PUBLIC_SEED
 
 SYMBOLS = {
     Status.PASSED: "✔",
@@ -30,6 +31,8 @@ def bar(report: Report, cells: int = 20) -> str:
 def report_text(report: Report) -> str:
     """The report, one criterion a paragraph, wrapped at 88 columns."""
     lines = [heading(report)]
+    for remark in remarks(report):
+        lines += textwrap.wrap(remark, WIDTH)
     for task, title in report.tasks.items():
         part = report.of_task(task)
         lines += [
@@ -45,6 +48,17 @@ def heading(report: Report) -> str:
     """The first line of a report: its bar and its points."""
     pending = "  (some of it is still to be looked at by a person)" if report.pending else ""
     return f"{bar(report)}  {points(report.earned)} of {points(report.maximum)} points{pending}"
+
+
+def remarks(report: Report) -> list[str]:
+    """What to say of the report as a whole: whose data these are, and what was refused."""
+    lines = []
+    if report.seed != PUBLIC_SEED:
+        lines.append(
+            "These figures come from other data than the public ones, drawn in the same way: they differ "
+            "a little from those you saw."
+        )
+    return lines + [f"Found in the store: {plain(finding)}" for finding in report.findings]
 
 
 def details(result: CriterionResult) -> list[tuple[str, str]]:

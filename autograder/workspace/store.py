@@ -101,5 +101,5 @@ def _say_where(workspace: Workspace, ignored: dict[str, str]) -> None:
     if ignored:
         names = ", ".join(sorted(ignored))
         print(f"Your environment names another place ({names}); this notebook does not use it.")
-    which = "public" if workspace.seed == data.PUBLIC_SEED else "not the public"
-    print(f"The data are drawn with seed {workspace.seed} ({which} seed).")
+    public = workspace.seed == data.PUBLIC_SEED
+    print("The data are the public ones." if public else "The data are not the public ones: drawn anew.")
