@@ -1,8 +1,7 @@
 """Models are data to the grader: what loads, what is refused, and what runs in a process of its own."""
 
-import json
+import os
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,12 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from autograder.evidence import LoggedModel, score_model, skops_file
-from autograder.evidence.models import TRUSTED_TYPES, load_skops
+from autograder.evidence.models import TRUSTED_TYPES, ForeignTypes, load_skops, read_model_file
 from autograder.execution import WarmReader, score_untrusted
 from autograder.rubrics import claims
 from autograder.workspace import load_flowers
@@ -89,48 +88,59 @@ class Shell(BaseEstimator):
         self.path = path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        import os
-
         return os.system, (f"touch {self.path}",)
 
 
 def logged(folder: Path, model: Any, **settings: Any) -> LoggedModel:
     """A model as MLflow saves it, in ``folder``."""
     mlflow.sklearn.save_model(model, folder, pip_requirements=["scikit-learn"], **settings)
-    return LoggedModel("m-1", "model", "1", "run", "READY", 0, str(folder))
+    return as_read(folder)
+
+
+def as_read(folder: Path) -> LoggedModel:
+    """A model as it is read from a store, whatever its MLmodel file says by now."""
+    declared = read_model_file(folder)
+    return LoggedModel("m-1", "model", "1", "run", "READY", 0, str(folder), declared=declared)
 
 
 def test_a_skops_model_that_trusts_a_command_does_not_run_it(tmp_path: Path) -> None:
-    folder, proof = tmp_path / "model", tmp_path / "proof"
-    forest = RandomForestClassifier(2).fit(*SMALL)
-    model = logged(folder, forest, skops_trusted_types=["sklearn.tree._tree.Tree"])
-    evil = {
-        "__class__": "system",
-        "__module__": "posix",
-        "__loader__": "OperatorFuncNode",
-        "attrs": {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": []},
-        "__id__": 1,
-        "protocol": 2,
-        "_skops_version": skops.__version__,
-    }
-    with zipfile.ZipFile(folder / "model.skops", "w") as archive:
-        archive.writestr("schema.json", json.dumps(evil))
-    text = (folder / "MLmodel").read_text()
-    (folder / "MLmodel").write_text(text.replace("sklearn.tree._tree.Tree", "posix.system"))
+    folder = tmp_path / "model"
+    shell = FunctionTransformer(os.system)
+    types = skops.io.get_untrusted_types(data=skops.io.dumps(shell))
+    assert types == ["posix.system"]
+    logged(folder, shell, skops_trusted_types=types)
+    assert mlflow.sklearn.load_model(str(folder)).func is os.system, "MLflow itself loads it"
+    with WarmReader() as reader:
+        scoring = reader.score(as_read(folder), FLOWERS.X_test)
+    assert scoring.error is not None
+    assert "types that the kit does not load" in scoring.error
+    assert "posix.system" in scoring.error
+    assert not scoring.labels
+
+
+def test_types_of_the_sciences_that_the_kit_does_not_know_are_scored_apart(tmp_path: Path) -> None:
+    transformed = make_pipeline(SplineTransformer(), LogisticRegression(max_iter=500)).fit(*SMALL)
+    path = tmp_path / "x.skops"
+    skops.io.dump(transformed, path)
+    foreign = skops.io.get_untrusted_types(file=path)
+    assert foreign, "choose another estimator: the kit knows this one by now"
+    with pytest.raises(ForeignTypes) as raised:
+        load_skops(path)
+    assert raised.value.of_science
+    model = logged(tmp_path / "model", transformed, skops_trusted_types=foreign)
     with WarmReader() as reader:
         scoring = reader.score(model, FLOWERS.X_test)
-    assert scoring.error
-    assert not scoring.labels
-    assert not proof.exists()
+    assert scoring.error is None
+    assert list(scoring.labels) == list(transformed.predict(FLOWERS.X_test))
 
 
 def test_a_pickled_model_is_opened_in_another_process_only(tmp_path: Path) -> None:
     folder, proof = tmp_path / "model", tmp_path / "proof"
     model = logged(folder, Shell(str(proof)), serialization_format="cloudpickle")
     assert skops_file(folder) is None
-    with pytest.raises(ValueError, match="no skops file"), WarmReader() as reader:
+    with WarmReader() as reader:
         answer = reader._ask({"question": "score", "folder": str(folder), "features": _table()})
-        raise ValueError(answer["scoring"]["error"])
+    assert answer == {"foreign": True}
     assert not proof.exists()
     with WarmReader() as reader:
         scoring = reader.score(model, FLOWERS.X_test)

@@ -1,6 +1,7 @@
 """Stock nbgrader commands, with the kit's plug-ins: a fresh gradebook, damage, fraud and our own faults."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def test_a_submitted_store_is_set_aside(course: MakeCourse) -> None:
     names = {path.name for path in (folder / "autograded").rglob("*") if path.is_file()}
     assert names == {f"{ASSIGNMENT}.ipynb", "helper.py"}
     evidence = folder / "kept" / ASSIGNMENT / "untouched" / "evidence"
+    assert (evidence.parent / "executed.ipynb").is_file()
     assert (evidence / "helper.py").exists()
     assert (evidence / "mlflow.db").read_bytes()[:6] == b"SQLite"
 
@@ -96,6 +98,8 @@ def test_a_plug_in_that_crashes_gives_nobody_a_point(course: MakeCourse) -> None
         assert scores(folder, student) == NOTHING
         verdict = load_verdict((folder / "kept" / ASSIGNMENT / student / "verdict.json").read_bytes())
         assert verdict.kind == "could not be graded"
+        assert "ZeroDivisionError: on purpose" in verdict.because
+        assert "fault of the kit" in verdict.next_step
     shown = run("mlflow-kit", "results", ASSIGNMENT, folder=folder)
     assert shown.returncode == 1
     assert "pending" in shown.stdout
@@ -157,6 +161,28 @@ def test_damage_in_one_submission_leaves_the_neighbours_alone(course: MakeCourse
     ):
         assert line in shown.stdout
     assert "6 submissions" in shown.stdout
+
+
+def test_a_byte_order_mark_and_half_a_character_are_no_reason_not_to_grade(course: MakeCourse) -> None:
+    folder = course("solution")
+    path = folder / "submitted" / "solution" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        "\ufeff" + text.replace("# Track your first runs", "# Track \\ud83d runs"), encoding="utf-8"
+    )
+    autograde(folder)
+    assert scores(folder, "solution") == FULL
+
+
+def test_a_second_hand_in_is_said_until_it_is_graded(course: MakeCourse) -> None:
+    folder = course("untouched")
+    autograde(folder)
+    path = folder / "submitted" / "untouched" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    later = path.stat().st_mtime + 3600
+    os.utime(path, (later, later))
+    shown = run("mlflow-kit", "results", ASSIGNMENT, folder=folder, COLUMNS="200")
+    assert "handed in again since" in shown.stdout
+    assert "--student untouched --force" in shown.stdout
 
 
 def test_an_assignment_that_does_not_exist_is_one_clear_line(course: MakeCourse) -> None:

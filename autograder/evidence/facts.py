@@ -18,7 +18,9 @@ class Scoring:
     """What a logged model answered when it was loaded again and given the features of the test part.
 
     ``labels`` has one entry a row, as text. ``probabilities`` has one row a row of the features and
-    one column a class in ``classes``; None when the model gives none. ``params`` are the
+    one column a class in ``classes``; None when the model gives none. ``estimator`` is its class;
+    ``final_estimator`` the full name of the class that makes the prediction, in a pipeline or a
+    search. ``inputs`` are the columns it was trained with, where it knows them. ``params`` are the
     estimator's own, by their scikit-learn names, as text. ``error`` says in one line why the model
     could not be scored; then the rest is empty.
     """
@@ -27,6 +29,8 @@ class Scoring:
     classes: tuple[str, ...] = ()
     probabilities: tuple[tuple[float, ...], ...] | None = None
     estimator: str = ""
+    final_estimator: str = ""
+    inputs: tuple[str, ...] = ()
     params: dict[str, str] = field(default_factory=dict)
     error: str | None = None
 

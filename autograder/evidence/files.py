@@ -11,6 +11,8 @@ from urllib.request import url2pathname
 
 from autograder.evidence.facts import Artifact, Picture
 
+#: A longer location is none.
+LONGEST_LOCATION = 2_000
 #: A run's files beyond this many are not described.
 MOST_FILES = 200
 #: Files larger than this, in bytes, are named but not opened.
@@ -26,13 +28,9 @@ def local_folder(location: str, home: Path) -> Path | None:
     made, so the longest tail of the path that is a folder inside ``home`` is taken. A path with a
     link on its way, and any address that is not a path, is none.
     """
-    parsed = urlparse(location)
-    if parsed.scheme == "file" and parsed.netloc in ("", "localhost"):
-        path = Path(url2pathname(parsed.path))
-    elif parsed.scheme and len(parsed.scheme) > 1:  # one letter is a Windows drive
+    path = _as_path(location)
+    if path is None:
         return None
-    else:
-        path = Path(location)
     parts = path.parts[1:] if path.is_absolute() else path.parts
     if ".." in parts:
         return None
@@ -45,6 +43,20 @@ def local_folder(location: str, home: Path) -> Path | None:
         if found is not None:
             return found
     return None
+
+
+def _as_path(location: str) -> Path | None:
+    """The path that a location names, or None when it is an address or no text for a path."""
+    try:
+        parsed = urlparse(location)
+    except ValueError:
+        return None
+    if "\0" in location or len(location) > LONGEST_LOCATION:
+        return None
+    if parsed.scheme == "file" and parsed.netloc in ("", "localhost"):
+        return Path(url2pathname(parsed.path))
+    # a scheme of one letter is a Windows drive
+    return None if len(parsed.scheme) > 1 else Path(location)
 
 
 def _without_links(home: Path, parts: tuple[str, ...]) -> Path | None:

@@ -15,6 +15,21 @@ import yaml
 
 from autograder.evidence.facts import ModelFile, Scoring
 
+
+class ForeignTypes(ValueError):
+    """Raised by :func:`load_skops`: the file holds types that are not on the kit's list, named in it.
+
+    ``of_science`` tells that all of them come from the libraries that models are made with; such a
+    model is scored like one in any other format. Others, a shell's functions say, are never loaded.
+    """
+
+    LIBRARIES = ("sklearn.", "numpy.", "scipy.", "pandas.", "xgboost.", "lightgbm.", "imblearn.")
+
+    def __init__(self, types: list[str]) -> None:
+        self.of_science = all(name.startswith(self.LIBRARIES) for name in types)
+        super().__init__(f"it is made of types that the kit does not load: {', '.join(types[:5])}")
+
+
 #: What skops may load besides scikit-learn's own public types: parts of scikit-learn's estimators
 #: that are compiled or private. Reading them runs no code that the file brings.
 TRUSTED_TYPES = (
@@ -23,13 +38,22 @@ TRUSTED_TYPES = (
     "sklearn._loss.link.MultinomialLogit",
     "sklearn._loss.loss.HalfBinomialLoss",
     "sklearn._loss.loss.HalfMultinomialLoss",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.metrics._classification.accuracy_score",
+    "sklearn.metrics._classification.log_loss",
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
     "sklearn.metrics._scorer._PassthroughScorer",
     "sklearn.metrics._scorer._Scorer",
     "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.RepeatedStratifiedKFold",
     "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.model_selection._split.StratifiedShuffleSplit",
     "sklearn.neighbors._ball_tree.BallTree",
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
@@ -94,14 +118,14 @@ def skops_file(folder: Path) -> Path | None:
 
 
 def load_skops(path: Path) -> Any:
-    """The estimator in a skops file. Raises ValueError, naming them, for types that are not allowed."""
+    """The estimator in a skops file. Raises ForeignTypes for types that the kit does not know."""
     import skops.io
 
     if path.stat().st_size > LARGEST_MODEL:
         raise ValueError(f"the model is larger than {LARGEST_MODEL >> 20} MiB")
     foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
     if foreign:
-        raise ValueError(f"the model is made of types that the kit does not load: {', '.join(foreign[:5])}")
+        raise ForeignTypes(foreign)
     return skops.io.load(path, trusted=list(TRUSTED_TYPES))
 
 
@@ -127,8 +151,10 @@ def score_model(estimator: Any, features: pd.DataFrame) -> Scoring:
     """
     names = getattr(estimator, "feature_names_in_", None)
     given: Any = features
-    if names is not None:
+    if names is not None and set(names) <= set(features.columns):
         given = features[list(names)]
+    elif names is not None and len(names) == len(features.columns):
+        given = features.set_axis(list(names), axis="columns")  # the same columns under other names
     elif hasattr(estimator, "n_features_in_"):
         given = features.to_numpy()
     labels = [_text(label) for label in _column(estimator.predict(given))]
@@ -142,6 +168,8 @@ def score_model(estimator: Any, features: pd.DataFrame) -> Scoring:
         classes=classes,
         probabilities=probabilities,
         estimator=type(estimator).__name__,
+        final_estimator=_final(estimator),
+        inputs=tuple(str(name) for name in names) if names is not None else (),
         params=_params(estimator),
     )
 
@@ -156,18 +184,33 @@ def _text(value: Any) -> str:
     return str(value.item() if hasattr(value, "item") else value)
 
 
+def _final(estimator: Any) -> str:
+    """The full name of the class that makes the prediction: a search's best, a pipeline's last step."""
+    best = getattr(estimator, "best_estimator_", None) or estimator
+    steps = getattr(best, "steps", None)
+    last = steps[-1][1] if steps else best
+    return f"{type(last).__module__}.{type(last).__name__}"
+
+
 def _params(estimator: Any) -> dict[str, str]:
-    """``get_params`` of the estimator; for a search, those of the best estimator it found."""
-    params: dict[str, Any] = {}
-    for owner in (estimator, getattr(estimator, "best_estimator_", None)):
-        if owner is not None and hasattr(owner, "get_params"):
-            params.update(owner.get_params(deep=True))
-    simple = (str, int, float, bool, type(None))
-    return {name: _text(value) for name, value in params.items() if isinstance(_plain(value), simple)}
+    """``get_params`` of the estimator; of a search, its own and those of the best that it found."""
+    if not hasattr(estimator, "get_params"):
+        return {}
+    best = getattr(estimator, "best_estimator_", None)
+    params = dict(estimator.get_params(deep=best is None))
+    if best is not None:
+        params.update(best.get_params(deep=True))
+    return {name: _text(value) for name, value in params.items() if _is_plain(value)}
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+def _is_plain(value: Any) -> bool:
+    """Whether a parameter is a value, or a few in a container, and not an estimator or a function."""
+    if isinstance(value, (tuple, list)):
+        return all(_is_plain(item) for item in value)
+    if isinstance(value, dict):
+        return all(_is_plain(item) for pair in value.items() for item in pair)
+    plain = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+    return isinstance(plain, (str, int, float, bool, type(None)))
 
 
 def _mlmodel(folder: Path) -> dict[str, Any]:
@@ -177,6 +220,6 @@ def _mlmodel(folder: Path) -> dict[str, Any]:
         return {}
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that is none, wrong encoding
         return {}
     return content if isinstance(content, dict) else {}

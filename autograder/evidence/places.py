@@ -40,10 +40,13 @@ class LocalPlace:
 
 def _leads_elsewhere(location: str) -> bool:
     """Whether there is something at a location, or it is an address; a missing folder is neither."""
-    parsed = urlparse(location)
-    if parsed.scheme not in ("", "file") and len(parsed.scheme) > 1:
+    try:
+        parsed = urlparse(location)
+        if parsed.scheme not in ("", "file") and len(parsed.scheme) > 1:
+            return True
+        return Path(location if not parsed.scheme else url2pathname(parsed.path)).exists()
+    except (ValueError, OSError):  # no address and no path
         return True
-    return Path(location if not parsed.scheme else url2pathname(parsed.path)).exists()
 
 
 class RemotePlace:

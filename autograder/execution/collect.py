@@ -1,13 +1,17 @@
 """From an execution to evidence: read the store it left, score its models, add the notebook's facts."""
 
+import time
 from dataclasses import replace
 
 import pandas as pd
 
-from autograder.evidence import Evidence, NoStore, read_notebook
+from autograder.evidence import Evidence, LoggedModel, NoStore, Scoring, read_notebook
 from autograder.execution.run import Execution
 from autograder.execution.warm import WarmReader
 from autograder.workspace.store import sqlite_uri
+
+#: Seconds that asking all models of one submission may take.
+SCORING_BUDGET = 180
 
 
 def collect(execution: Execution, seed: int, features: pd.DataFrame, reader: WarmReader) -> Evidence:
@@ -23,5 +27,14 @@ def collect(execution: Execution, seed: int, features: pd.DataFrame, reader: War
         raised = f" The notebook raised “{notebook.errors[0].error}”." if notebook.errors else ""
         problem = f"Run from the top, the notebook left no MLflow store: was its first cell changed?{raised}"
         return Evidence(seed=seed, notebook=notebook, problem=problem)
-    scored = facts.with_scores(lambda model: reader.score(model, features))
-    return replace(scored, notebook=notebook)
+    end = time.monotonic() + SCORING_BUDGET
+    belonging = {model_id for run in facts.runs for model_id in run.model_ids}
+
+    def score(model: LoggedModel) -> Scoring:
+        if model.model_id not in belonging:
+            return Scoring(error="it belongs to no run")
+        if time.monotonic() > end:
+            return Scoring(error=f"asking the models before it took {SCORING_BUDGET} seconds")
+        return reader.score(model, features)
+
+    return replace(facts.with_scores(score), notebook=notebook)

@@ -1,10 +1,12 @@
 """Run a notebook from an empty folder and keep what it leaves."""
 
+import json
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -34,7 +36,8 @@ def run_notebook(
     ``folder``, under the data's ``seed`` and a scrubbed environment.
 
     A cell that raises does not end the run. A cell that takes longer than ``cell_timeout`` seconds,
-    or a kernel that dies, does: what was done before it stays. The kernel is gone afterwards.
+    a kernel that dies or one that sends nonsense does: what was done before it stays, and what of the
+    outputs is no notebook is left out. The kernel is gone afterwards.
     """
     folder = folder.resolve()
     put_store(folder)
@@ -55,7 +58,23 @@ def run_notebook(
             stopped = f"a cell took longer than {cell_timeout} seconds"
         except DeadKernelError:
             stopped = "the kernel died"
+        except Exception as error:
+            # the kernel is the submission's: it can send anything, and what it did before stands
+            stopped = f"its kernel sent what is no notebook output ({type(error).__name__})"
+    if stopped:
+        _leave_out_nonsense(notebook)
     return Execution(notebook, folder, stopped)
+
+
+def _leave_out_nonsense(notebook: NotebookNode) -> None:
+    """Empty the outputs of cells whose outputs are no notebook's."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            try:
+                nbformat.validate({**notebook, "cells": [cell]})
+                json.dumps(cell.outputs)
+            except Exception:
+                cell.outputs = []
 
 
 def _private_channel(home: Path) -> Config:

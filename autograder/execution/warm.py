@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from autograder import evidence
-from autograder.evidence import Evidence, LoggedModel, Scoring, StoreError, skops_file
+from autograder.evidence import Evidence, LoggedModel, Scoring, StoreError
 from autograder.execution.untrusted import score_untrusted
 
 #: Seconds until a warm process that was asked to end is ended.
@@ -62,20 +62,31 @@ class WarmReader:
         if "evidence" not in answer:
             kind = evidence.NoStore if answer.get("missing") else StoreError
             raise kind(answer.get("error") or "The store could not be read.")
-        return evidence.load(json.dumps(answer["evidence"]))
+        try:
+            return evidence.load(json.dumps(answer["evidence"]))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise StoreError(
+                f"The store holds what MLflow does not write: {where}: {first['msg']}."
+            ) from None
 
     def score(self, model: LoggedModel, features: pd.DataFrame) -> Scoring:
-        """What the model answers for ``features``: skops files in a child, all else untrusted."""
+        """What the model answers for ``features``.
+
+        Skops files of types that the kit knows are loaded in a child; all else is untrusted.
+        """
         if model.folder is None:
             return Scoring(error="its files are not beside the store")
         folder = Path(model.folder)
-        if skops_file(folder) is None:
-            return score_untrusted(folder, features)
-        table = features.to_dict(orient="split")
-        answer = self._ask({"question": "score", "folder": model.folder, "features": table})
-        if "scoring" not in answer:
-            return Scoring(error=str(answer.get("error")))
-        return _scoring.validate_python(answer["scoring"])
+        if model.declared.serialization_format == "skops":
+            table = features.to_dict(orient="split")
+            answer = self._ask({"question": "score", "folder": model.folder, "features": table})
+            if "scoring" in answer:
+                return _scoring.validate_python(answer["scoring"])
+            if not answer.get("foreign"):
+                return Scoring(error=str(answer.get("error")))
+        return score_untrusted(folder, features)
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin and self._process.stdout

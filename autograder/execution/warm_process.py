@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from autograder import evidence
 from autograder.evidence import Scoring, StoreError, score_model, skops_file
-from autograder.evidence.models import load_skops
+from autograder.evidence.models import ForeignTypes, load_skops
 from autograder.evidence.store import read_store
 from autograder.evidence.text import one_line
 
@@ -40,10 +40,14 @@ def _store(question: dict[str, Any]) -> dict[str, Any]:
 def _score(question: dict[str, Any]) -> dict[str, Any]:
     warnings.simplefilter("ignore")
     path = skops_file(Path(question["folder"]))
+    if path is None:
+        return {"foreign": True}
     try:
-        if path is None:
-            raise ValueError("the model has no skops file")
         scoring = score_model(load_skops(path), pd.DataFrame(**question["features"]))
+    except ForeignTypes as error:
+        if error.of_science:
+            return {"foreign": True}
+        scoring = Scoring(error=one_line(error))
     except Exception as error:
         scoring = Scoring(error=one_line(f"{type(error).__name__}: {error}"))
     return {"scoring": _scoring.dump_python(scoring, mode="json")}
@@ -58,7 +62,11 @@ ANSWERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 def _child(question: dict[str, Any], connection: Connection) -> None:
     _limit_memory()
     sys.stdout = sys.stderr
-    answer = ANSWERS[question["question"]](question)
+    try:
+        answer = ANSWERS[question["question"]](question)
+    except Exception as error:
+        problem = one_line(f"{type(error).__name__}: {error}")
+        answer = {"error": f"It holds what MLflow does not write ({problem})."}
     connection.send_bytes(json.dumps(answer).encode())
 
 

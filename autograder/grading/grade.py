@@ -45,6 +45,8 @@ def _outcome(
     if evidence.problem:
         return Outcome(Status.NOT_ATTEMPTED, evidence.problem)
     for needed in criterion.needs:
+        if outcomes[needed].status is Status.NOT_GRADED:
+            return outcomes[needed]
         if outcomes[needed].status is not Status.PASSED:
             sentence = next(other.sentence for _, other in rubric.criteria if other.id == needed)
             return Outcome(Status.NOT_ATTEMPTED, f"This waits for “{sentence}”.")

@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autograder.grading import Report
@@ -62,6 +62,11 @@ class Course:
         folder.mkdir(parents=True)
         return folder
 
+    def forget(self, assignment: str, student: str) -> None:
+        """Remove what an earlier grading of a submission left, so that nothing of it outlives a new one."""
+        for name in ("report.json", "evidence.json", "executed.ipynb", "verdict.json"):
+            (self.kept(assignment, student) / name).unlink(missing_ok=True)
+
     def write_verdict(self, submission: Submission, rubric: Rubric) -> Verdict:
         """Put down what became of a submission so far; without a report it could not be graded."""
         report = submission.report
@@ -96,10 +101,20 @@ class Course:
         for folder in sorted((self.root / "submitted").glob(f"*/{assignment}")):
             path = self.kept(assignment, folder.parent.name) / "verdict.json"
             if path.is_file():
-                found.append(load_verdict(path.read_bytes()))
+                found.append(_noting_a_newer_one(load_verdict(path.read_bytes()), path, folder))
             else:
                 found.append(_not_reached(folder, assignment))
         return found
+
+
+def _noting_a_newer_one(verdict: Verdict, path: Path, handed_in: Path) -> Verdict:
+    """The verdict, with a note when the notebook was handed in again after it was graded."""
+    notebook = handed_in / f"{verdict.assignment}.ipynb"
+    if not notebook.is_file() or notebook.stat().st_mtime <= path.stat().st_mtime:
+        return verdict
+    because = "; ".join(part for part in (verdict.because, "it was handed in again since") if part)
+    again = f"Run `nbgrader autograde {verdict.assignment} --student {verdict.student} --force`."
+    return replace(verdict, because=because, next_step=again)
 
 
 def _not_reached(folder: Path, assignment: str) -> Verdict:

@@ -2,7 +2,7 @@
 
 import weakref
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
@@ -15,6 +15,9 @@ from autograder.nbgrader.course import Course, Submission
 from autograder.nbgrader.generate import register
 from autograder.nbgrader.gradebook import start_at_zero
 from autograder.rubrics import UnknownAssignment, load_rubric
+
+#: A larger file is not read as a notebook, in bytes.
+LARGEST_NOTEBOOK = 64 << 20
 
 
 class SubmissionExporter(NotebookExporter):
@@ -54,6 +57,7 @@ class SubmissionExporter(NotebookExporter):
         try:
             ids = self.converter.init_single_notebook_resources(notebooks[0])["nbgrader"]
             self.submission = Submission(ids["student"], ids["assignment"])
+            self.course.forget(ids["assignment"], ids["student"])
             start_at_zero(self.converter.coursedir, ids["assignment"], ids["student"])
             self._expect_notebook(notebooks)
             self.course.write_verdict(self.submission, self.rubric)
@@ -69,20 +73,25 @@ class SubmissionExporter(NotebookExporter):
             self.submission.next_step = "Rename the file, or ask the student to hand in again."
             self.log.error("%s: %s.", self.submission.student, self.submission.ungradable)
 
-    def from_file(
-        self,
-        file_stream: TextIO,
-        resources: dict[str, Any] | None = None,
-        **settings: Any,
+    def from_filename(
+        self, filename: str, resources: dict[str, Any] | None = None, **settings: Any
     ) -> tuple[Any, dict[str, Any]]:
         """Read a notebook; a file that is none becomes the untouched exercise, not to be run."""
+        path = Path(filename)
         try:
-            notebook = nbformat.read(file_stream, as_version=4)
+            if not path.is_file() or path.stat().st_size > LARGEST_NOTEBOOK:
+                raise ValueError(f"no file of at most {LARGEST_NOTEBOOK >> 20} MiB")
+            text = path.read_text(encoding="utf-8-sig")
+            notebook = nbformat.reads(text, as_version=4)
             nbformat.validate(notebook)
+            # half a character, which JSON can hold and a file cannot
+            whole = nbformat.writes(notebook).encode("utf-8", "replace").decode("utf-8")
+            notebook = nbformat.reads(whole, as_version=4)
         except Exception as error:
-            notebook = self.placeholder(
-                f"its file is not a notebook that can be read ({one_line(error, 80)})"
-            )
+            reason = one_line(error, 80)
+            notebook = self.placeholder(f"its file is not a notebook that can be read ({reason})")
+        resources = dict(resources or {})
+        resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
         return super().from_notebook_node(notebook, resources, **settings)
 
     def placeholder(self, reason: str) -> NotebookNode:

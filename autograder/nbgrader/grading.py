@@ -13,6 +13,7 @@ from nbgrader.utils import find_all_files, is_grade, is_solution
 
 from autograder import evidence, grading
 from autograder.evidence import Evidence, StoreError
+from autograder.evidence.text import one_line
 from autograder.execution import collect, run_notebook
 from autograder.grading import Report, grade, ungraded
 from autograder.nbgrader.config import EVIDENCE_FILES
@@ -35,6 +36,11 @@ class ExecuteAndGrade(NbGraderPreprocessor):
             cell.source = ""
         try:
             report = self._report(nb, Path(resources["metadata"]["path"]))
+        except Exception as error:
+            self.log.exception("%s, %s: grading failed", submission.assignment, submission.student)
+            submission.ungradable = f"grading it failed ({one_line(f'{type(error).__name__}: {error}', 120)})"
+            submission.next_step = "This is a fault of the kit, not of the student: please report it."
+            report = self._ungraded()
         finally:
             for cell, source in zip(checks, sources, strict=True):
                 cell.source = source
@@ -54,7 +60,8 @@ class ExecuteAndGrade(NbGraderPreprocessor):
         folder = exporter.course.empty_evidence(submission.assignment, submission.student)
         copy_files(handed_in, folder)
         execution = run_notebook(nb, folder, exporter.seed)
-        nbformat.write(execution.notebook, folder / "executed.ipynb")
+        # beside the student's folder, never in it: what stands there under this name may be a trap
+        nbformat.write(execution.notebook, folder.parent / "executed.ipynb")
         features = exporter.rubric.features(exporter.seed)
         try:
             facts = collect(execution, exporter.seed, features, exporter.reader)
@@ -68,7 +75,8 @@ class ExecuteAndGrade(NbGraderPreprocessor):
 
     def _ungraded(self) -> Report:
         submission = self.parent.submission
-        reason = f"This submission could not be graded: {submission.ungradable}."
+        reason = f"This submission could not be graded: {submission.ungradable}"
+        reason += "" if reason.endswith((".", "?")) else "."
         return ungraded(self.parent.rubric, self.parent.seed, reason, submission.next_step)
 
     def _keep(self, report: Report) -> None:
@@ -158,6 +166,7 @@ def copy_files(handed_in: Path, folder: Path) -> None:
     for name in find_all_files(str(handed_in), [*EVIDENCE_FILES, "*.ipynb"]):
         source = Path(name)
         target = folder / source.relative_to(handed_in)
-        if source.is_file() and not source.is_symlink():
+        shadows = source.relative_to(handed_in).parts[0].partition(".")[0] == "autograder"
+        if source.is_file() and not source.is_symlink() and not shadows:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)

@@ -15,6 +15,8 @@ from autograder.evidence import Evidence, LoggedModel, Run, Scoring
 TOLERANCE = 0.006
 #: "The best" may be worse than the best by this much log-loss: closer runs are as good as equal.
 BEST_MARGIN = 0.005
+#: Parameters that change how a model is computed and not what it is, or that name another thing.
+BESIDES = {"n_jobs", "verbose", "estimator", "model", "classifier", "cv", "refit", "scoring"}
 
 
 def model_of(evidence: Evidence, run: Run) -> LoggedModel | None:
@@ -56,15 +58,11 @@ def unlogged(run: Run, name: str) -> bool:
     return name in run.metrics and run.metrics[name] not in {point.value for point in history}
 
 
-def best_runs(evidence: Evidence, metric: str, lower_is_better: bool, margin: float = 0.0) -> list[Run]:
-    """The finished runs whose ``metric`` is the best, or within ``margin`` of it; the best first."""
+def best_runs(runs: Iterable[Run], metric: str, lower_is_better: bool, margin: float = 0.0) -> list[Run]:
+    """Those of ``runs`` whose ``metric`` is the best, or within ``margin`` of it; the best first."""
     sign = 1 if lower_is_better else -1
-    finished = [run for run in evidence.runs if run.status == "FINISHED" and metric in run.metrics]
-    ordered = sorted(finished, key=lambda run: sign * run.metrics[metric])
-    if not ordered:
-        return []
-    best = ordered[0].metrics[metric]
-    return [run for run in ordered if sign * (run.metrics[metric] - best) <= margin]
+    ordered = sorted((r for r in runs if metric in r.metrics), key=lambda run: sign * run.metrics[metric])
+    return [run for run in ordered if sign * (run.metrics[metric] - ordered[0].metrics[metric]) <= margin]
 
 
 def in_order(*times: int | None) -> bool:
@@ -92,7 +90,9 @@ def log_loss(scoring: Scoring, truth: pd.Series) -> float | None:
     if sorted(classes) != names or any(len(row) != len(names) for row in scoring.probabilities):
         return None
     table = pd.DataFrame(scoring.probabilities, columns=classes)[names].to_numpy()
-    if not np.isfinite(table).all() or (table < 0).any():
+    if not np.isfinite(table).all() or (table < 0).any() or (table > 1).any():
+        return None
+    if not np.allclose(table.sum(axis=1), 1.0, atol=0.01):
         return None
     return float(sklearn_log_loss(list(truth), table, labels=names))
 
@@ -103,11 +103,16 @@ def agrees(logged: float, actual: float) -> bool:
 
 
 def param(params: Mapping[str, str], name: str) -> str | None:
-    """A parameter by its own name, or as a step of a pipeline names it (``step__name``)."""
+    """A logged parameter by its own name, or as a step of a pipeline names it (``step__name``)."""
+    found = carried(params, name)
+    return found[0] if len(set(found)) == 1 else None
+
+
+def carried(params: Mapping[str, str], name: str) -> list[str]:
+    """The values of a parameter: under its own name, else under those of all steps that have it."""
     if name in params:
-        return params[name]
-    nested = [value for key, value in params.items() if key.endswith("__" + name)]
-    return nested[0] if len(nested) == 1 else None
+        return [params[name]]
+    return [value for key, value in params.items() if key.endswith("__" + name)]
 
 
 def same_value(one: str, other: str) -> bool:
@@ -120,26 +125,29 @@ def same_value(one: str, other: str) -> bool:
 
 def contradictions(run: Run, scoring: Scoring) -> dict[str, tuple[str, str]]:
     """Logged parameters that the estimator carries with another value: name to (logged, actual)."""
-    return {
-        name: (logged, actual)
-        for name, logged in run.params.items()
-        if (actual := param(scoring.params, name)) is not None and not same_value(logged, actual)
-    }
+    wrong = {}
+    for name, logged in run.params.items():
+        actual = carried(scoring.params, name) if name.rpartition("__")[2] not in BESIDES else []
+        if actual and not any(same_value(logged, value) for value in actual):
+            wrong[name] = (logged, actual[0])
+    return wrong
 
 
 def explained_params(run: Run, scoring: Scoring) -> list[str]:
-    """Names of the logged parameters that the estimator carries with the same value."""
+    """Names of the logged parameters that the estimator carries with the same value, or that name it."""
+    classes = {scoring.estimator, scoring.final_estimator.rpartition(".")[2]}
     return [
         name
         for name, logged in run.params.items()
-        if (actual := param(scoring.params, name)) is not None and same_value(logged, actual)
+        if logged in classes or any(same_value(logged, value) for value in carried(scoring.params, name))
     ]
 
 
 def hyperparameters(scoring: Scoring) -> tuple[object, ...]:
-    """What makes one model a different variant than another, apart from its random seed."""
-    params = sorted((k, v) for k, v in scoring.params.items() if not k.endswith("random_state"))
-    return (scoring.estimator, *params)
+    """What makes one model another variant: class, inputs and what changes the model but its seed."""
+    ignored = BESIDES | {"random_state"}
+    params = sorted((k, v) for k, v in scoring.params.items() if k.rpartition("__")[2] not in ignored)
+    return (scoring.estimator, scoring.final_estimator, scoring.inputs, *params)
 
 
 def listed(names: Iterable[str]) -> str:
@@ -153,6 +161,7 @@ def _as_names(labels: Sequence[str], truth: pd.Series) -> list[str]:
     """Answers as the truth's names; numbers 0, 1, 2 … stand for the names in alphabetical order."""
     names = sorted(set(truth))
     numbers = {str(number): name for number, name in enumerate(names)}
+    numbers |= {f"{number}.0": name for number, name in enumerate(names)}
     if set(labels) <= set(numbers):
         return [numbers[label] for label in labels]
     return list(labels)

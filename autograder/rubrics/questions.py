@@ -9,19 +9,7 @@ from autograder.rubrics import claims
 from autograder.rubrics.language import Outcome, failed, not_attempted, passed
 
 #: Words that tell nobody what a run tried.
-DULL_NAMES = {
-    "run",
-    "test",
-    "model",
-    "first",
-    "new",
-    "untitled",
-    "my",
-    "the",
-    "a",
-    "name",
-    "try",
-}
+DULL_NAMES = {"run", "test", "model", "first", "new", "untitled", "my", "the", "name", "try", "number"}
 METRICS = {"accuracy": claims.accuracy, "log_loss": claims.log_loss}
 
 
@@ -111,7 +99,7 @@ def logs_metric(evidence: Evidence, run: Run, name: str, highest: float = math.i
 def says_something(run: Run) -> bool:
     """Whether the run's name was given by the student and tells what was tried."""
     words = run.name.lower().replace("_", " ").replace("-", " ").split()
-    telling = {word.strip("0123456789") for word in words} - DULL_NAMES
+    telling = [word for word in words if word.strip("0123456789") not in {*DULL_NAMES, ""}]
     return not run.name_generated and any(len(word) > 1 for word in telling)
 
 
@@ -133,7 +121,7 @@ def is_tagged(run: Run, tag: str) -> Outcome:
         return passed(f"The tag {tag} is “{run.tags[tag]}”.")
     own = [name for name in run.tags if not name.startswith("mlflow.")]
     return failed(
-        f"The run “{run.name}” carries {'the tags ' + claims.listed(own) if own else 'no tag of yours'}.",
+        f"The run “{run.name}” carries {'only ' + claims.listed(own) if own else 'no tag of yours'}.",
         f"a tag `{tag}`",
         "Set the tag while the run is active.",
     )
@@ -179,7 +167,8 @@ def model_answers(evidence: Evidence, run: Run, rows: int) -> Outcome:
     return failed(
         f"The model could not be used: {scoring.error or f'it gave {len(scoring.labels)} answers'}.",
         f"a fitted model that takes the data's columns and gives one answer for each of {rows} rows",
-        "Fit the model before you log it, then load it with mlflow.sklearn.load_model and try it.",
+        "Fit the model before you log it, on the four columns as they are (if you scale or choose columns "
+        "first, log a Pipeline that does both), then load it with mlflow.sklearn.load_model and try it.",
     )
 
 
@@ -225,7 +214,8 @@ def metric_is_true(evidence: Evidence, run: Run, name: str, truth: pd.Series) ->
         f"The run “{run.name}” says {name} = {logged:.4f}, which is not explained by its model: that "
         f"reaches {actual:.4f} on the test part.",
         f"the {name} that the logged model reaches",
-        "Compute the metric from X_test and y_test with the very model that you log.",
+        "Compute the metric from X_test and y_test with the very model that you log; if you scale or choose "
+        "columns first, log a Pipeline that does both.",
     )
 
 
@@ -243,5 +233,5 @@ def _mend_saving(evidence: Evidence) -> str:
         return f"The notebook raised “{raised[0]}”: mend that line and log the model again."
     return (
         "log_model saves scikit-learn models with skops, which asks you to name the types it should "
-        'trust: for forests pass skops_trusted_types=["sklearn.tree._tree.Tree"].'
+        'trust: pass those that the error lists, for forests skops_trusted_types=["sklearn.tree._tree.Tree"].'
     )

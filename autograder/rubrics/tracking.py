@@ -1,7 +1,5 @@
 """What 01-tracking asks: an experiment, a first run, a model that loads again, variants, the best."""
 
-import math
-
 import pandas as pd
 
 from autograder.evidence import Evidence, Run, Scoring
@@ -18,6 +16,7 @@ from autograder.workspace import load_flowers
 
 EXPERIMENT = "flower-species"
 FIRST_FOREST = {"n_estimators": "120", "max_depth": "2"}
+FOREST = "RandomForestClassifier"
 
 
 def truth(evidence: Evidence) -> pd.Series:
@@ -35,6 +34,12 @@ def the_first_run(evidence: Evidence) -> Run | None:
     )
 
 
+def project_runs(evidence: Evidence) -> list[Run]:
+    """The runs in the project's experiment; all of them where the project has none."""
+    ids = {found.experiment_id for found in evidence.experiments if found.name == EXPERIMENT}
+    return [run for run in evidence.runs if run.experiment_id in ids or not ids]
+
+
 def variants(evidence: Evidence) -> list[Run]:
     """Finished runs besides the first whose models differ from the first and from each other.
 
@@ -42,7 +47,7 @@ def variants(evidence: Evidence) -> list[Run]:
     """
     first = the_first_run(evidence)
     seen = {claims.hyperparameters(scoring) for scoring in [_scoring(evidence, first)] if scoring}
-    others = [run for run in evidence.runs if run is not first and run.status == "FINISHED"]
+    others = [run for run in project_runs(evidence) if run is not first and run.status == "FINISHED"]
     found = []
     for run in sorted(others, key=lambda run: len(_shortcomings(evidence, run))):
         scoring = _scoring(evidence, run)
@@ -128,8 +133,16 @@ def model_loads(evidence: Evidence, run: Run) -> Outcome:
     return questions.model_answers(evidence, run, rows=len(truth(evidence)))
 
 
-@log_model.criterion("The logged parameters are the model's own", 1, ("P1",), needs=("model-loads",))
+@log_model.criterion("It is the forest that the run describes", 1, ("P1",), needs=("model-loads",))
 def params_match(evidence: Evidence, run: Run) -> Outcome:
+    scoring = questions.scored(evidence, run)
+    carries = all(claims.carried(scoring.params, name) for name in FIRST_FOREST)
+    if not scoring.final_estimator.endswith(f".{FOREST}") or not carries:
+        return failed(
+            f"The model of “{run.name}” is a {scoring.final_estimator.rpartition('.')[2]}.",
+            f"a {FOREST} with the parameters that the run logs",
+            f"Train a {FOREST} with them, alone or as the last step of a pipeline, and log that.",
+        )
     return questions.params_are_the_models(evidence, run)
 
 
@@ -158,12 +171,15 @@ def two_variants(evidence: Evidence) -> Outcome:
     found = variants(evidence)
     if len(found) >= 2:
         return passed(f"Besides the first run there are {claims.listed(run.name for run in found)}.")
-    others = len(evidence.runs) - 1
-    if others < 1:
+    others = [run for run in project_runs(evidence) if run is not the_first_run(evidence)]
+    if not others:
         return not_attempted("There is no run besides the first.", "Train and log two more variants.")
+    models = [claims.model_of(evidence, run) for run in others]
+    errors = [model.scoring.error for model in models if model and model.scoring and model.scoring.error]
+    count = "1 further run" if len(others) == 1 else f"{len(others)} further runs"
     return failed(
-        f"Of {others} further run{'s' if others > 1 else ''}, {len(found)} can be used: finished, with a "
-        "model that loads and differs from the others.",
+        f"Of {count} in “{EXPERIMENT}”, {len(found)} can be used: finished, with a model that loads and "
+        f"differs.{f' One model could not be used: {errors[0]}.' if errors else ''}",
         "two finished runs whose models have other hyperparameters than the first and than each other",
         "Log each variant in a run of its own, with its model.",
     )
@@ -203,29 +219,44 @@ def best_marked(evidence: Evidence) -> Outcome:
     marked = _marked(evidence)
     if not marked:
         return not_attempted("No run carries the tag `best`.", "Find the best run and tag it, in code.")
-    if len({run.metrics.get("log_loss") for run in marked}) == 1:
+    losses = {run.metrics.get("log_loss") for run in marked}
+    if len(marked) == 1 or (len(losses) == 1 and None not in losses):
         return passed(f"“{marked[0].name}” is marked as the best.")
     return failed(
         f"{len(marked)} different runs are marked: {claims.listed(run.name for run in marked)}.",
         "one run that carries best = true",
-        "Mark only the winner; delete the tag from the others.",
+        'Mark only the winner; take the tag from the others with MlflowClient().delete_tag(run_id, "best"). '
+        "Grading starts from an empty store, so marks of earlier tries don't count there.",
     )
 
 
 @compare.criterion("The marked run has the lowest log-loss", 2, ("S7", "C1"), needs=("best-marked",))
 def best_is_best(evidence: Evidence) -> Outcome:
     marked = _marked(evidence)[0]
-    comparable = claims.best_runs(evidence, "log_loss", lower_is_better=True, margin=math.inf)
-    if len(comparable) < 2 or marked not in comparable:
-        return not_attempted(
-            f"“{marked.name}” cannot be compared: finished runs with a log_loss are {len(comparable)}.",
-            "Log the log_loss of every variant.",
+    known = [run for run in project_runs(evidence) if _explained_loss(evidence, run)]
+    if marked.status != "FINISHED":
+        return failed(
+            f"The marked run “{marked.name}” is {marked.status}.",
+            "a run that is FINISHED, with its model",
+            "Mend what made it fail or delete it, then choose among the others.",
         )
-    own, best = marked.metrics["log_loss"], comparable[0]
-    if marked in claims.best_runs(evidence, "log_loss", lower_is_better=True, margin=claims.BEST_MARGIN):
+    if len(known) < 2:
+        return not_attempted(
+            f"Finished runs of “{EXPERIMENT}” whose log_loss their model explains: {len(known)}.",
+            "Log the log_loss and the model of every variant.",
+        )
+    if marked not in known:
+        return failed(
+            f"The log_loss of the marked run “{marked.name}” is not explained by a model in it.",
+            f"a run of “{EXPERIMENT}” with its model and the log_loss that this reaches",
+            "Choose among the runs that have both.",
+        )
+    best = claims.best_runs(known, "log_loss", lower_is_better=True, margin=claims.BEST_MARGIN)
+    own, lowest = marked.metrics["log_loss"], best[0].metrics["log_loss"]
+    if marked in best:
         return passed(f"“{marked.name}” has log_loss {own:.4f}; no run has a clearly lower one.")
     return failed(
-        f"“{marked.name}” has log_loss {own:.4f}; “{best.name}” has {best.metrics['log_loss']:.4f}.",
+        f"“{marked.name}” has log_loss {own:.4f}; “{best[0].name}” has {lowest:.4f}.",
         "the run with the lowest log_loss (lower is better)",
         "Order the runs by log_loss, ascending, and take the first.",
     )
@@ -255,6 +286,15 @@ def _shortcomings(evidence: Evidence, run: Run) -> list[Outcome]:
     asked = [questions.params_are_the_models(evidence, run)]
     asked += [questions.metric_is_true(evidence, run, name, truth(evidence)) for name in questions.METRICS]
     return [outcome for outcome in asked if outcome.status is not Status.PASSED]
+
+
+def _explained_loss(evidence: Evidence, run: Run) -> bool:
+    """Whether a finished run's log-loss is what its model reaches."""
+    scoring = _scoring(evidence, run)
+    if run.status != "FINISHED" or scoring is None or "log_loss" not in run.metrics:
+        return False
+    actual = claims.log_loss(scoring, truth(evidence))
+    return actual is not None and claims.agrees(run.metrics["log_loss"], actual)
 
 
 def _marked(evidence: Evidence) -> list[Run]:
