@@ -1,6 +1,7 @@
 """What a student sees: the notebook run in Jupyter's own way, its check cells included."""
 
 import copy
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -8,6 +9,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from autograder.execution.run import private_channel
 from autograder.rubrics import load_rubric
 from tests.conftest import ASSIGNMENT, SAMPLES, environment, run
 
@@ -15,14 +17,16 @@ from tests.conftest import ASSIGNMENT, SAMPLES, environment, run
 def work_through(notebook: NotebookNode, folder: Path, **changes: str) -> NotebookNode:
     """Run a notebook in ``folder`` as a student does, with what their environment says."""
     done = copy.deepcopy(notebook)
-    client = NotebookClient(
-        done,
-        timeout=120,
-        kernel_name="python3",
-        allow_errors=True,
-        resources={"metadata": {"path": str(folder)}},
-    )
-    client.execute(env=environment(**changes))
+    with tempfile.TemporaryDirectory(prefix="kit-") as sockets:
+        client = NotebookClient(
+            done,
+            timeout=120,
+            kernel_name="python3",
+            allow_errors=True,
+            resources={"metadata": {"path": str(folder)}},
+            config=private_channel(Path(sockets)),
+        )
+        client.execute(env=environment(**changes))
     return done
 
 

@@ -29,12 +29,7 @@ def scores(course: Path, student: str) -> dict[str, tuple[float, bool]]:
         return {grade.name: (grade.score, grade.needs_manual_grade) for grade in notebook.grades}
 
 
-FULL = {
-    "experiment": (2, False),
-    "first-run": (7, False),
-    "log-model": (8, False),
-    "compare": (8, False),
-}
+FULL = {"experiment": (2, False), "first-run": (7, False), "log-model": (8, False), "compare": (8, False)}
 NOTHING = {task: (0, True) for task in FULL}
 
 

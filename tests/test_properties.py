@@ -153,9 +153,7 @@ STEPS = {
 def with_metric(run: Run, full: Run, name: str) -> Run:
     point = MetricPoint(0, full.start_time, full.metrics[name])
     return replace(
-        run,
-        metrics={**run.metrics, name: full.metrics[name]},
-        history={**run.history, name: (point,)},
+        run, metrics={**run.metrics, name: full.metrics[name]}, history={**run.history, name: (point,)}
     )
 
 

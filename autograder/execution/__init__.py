@@ -6,11 +6,4 @@ from autograder.execution.run import Execution, run_notebook
 from autograder.execution.untrusted import score_untrusted
 from autograder.execution.warm import WarmReader
 
-__all__ = [
-    "Execution",
-    "WarmReader",
-    "collect",
-    "kernel_environment",
-    "run_notebook",
-    "score_untrusted",
-]
+__all__ = ["Execution", "WarmReader", "collect", "kernel_environment", "run_notebook", "score_untrusted"]

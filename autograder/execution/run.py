@@ -49,7 +49,7 @@ def run_notebook(
             allow_errors=True,
             kernel_manager_class=AsyncKernelManager,
             resources={"metadata": {"path": str(folder)}},
-            config=_private_channel(Path(home)),
+            config=private_channel(Path(home)),
         )
         stopped = None
         try:
@@ -77,7 +77,7 @@ def _leave_out_nonsense(notebook: NotebookNode) -> None:
                 cell.outputs = []
 
 
-def _private_channel(home: Path) -> Config:
+def private_channel(home: Path) -> Config:
     """Talk to the kernel through sockets in its own folder, where there are such, not through ports."""
     config = Config()
     if os.name == "posix":

@@ -29,18 +29,10 @@ def score_untrusted(folder: Path, features: pd.DataFrame, timeout: float = TIMEO
     """What the model in ``folder`` answers for ``features``. Never raises: failing is an answer, too."""
     with tempfile.TemporaryDirectory(prefix="kit-score-", ignore_cleanup_errors=True) as home:
         answer = Path(home) / "answer.json"
-        request = {
-            "folder": str(folder.resolve()),
-            "features": features.to_dict(orient="split"),
-        }
+        request = {"folder": str(folder.resolve()), "features": features.to_dict(orient="split")}
         try:
             subprocess.run(
-                [
-                    sys.executable,
-                    "-m",
-                    "autograder.execution.score_process",
-                    str(answer),
-                ],
+                [sys.executable, "-m", "autograder.execution.score_process", str(answer)],
                 input=json.dumps(request).encode(),
                 env=kernel_environment(Path(home)),
                 cwd=home,

@@ -53,10 +53,7 @@ def _score(question: dict[str, Any]) -> dict[str, Any]:
     return {"scoring": _scoring.dump_python(scoring, mode="json")}
 
 
-ANSWERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "store": _store,
-    "score": _score,
-}
+ANSWERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"store": _store, "score": _score}
 
 
 def _child(question: dict[str, Any], connection: Connection) -> None:

@@ -27,20 +27,11 @@ def ungraded(rubric: Rubric, seed: int, reason: str, next_step: str) -> Report:
         CriterionResult(task.id, criterion.id, criterion.sentence, criterion.points, outcome)
         for task, criterion in rubric.criteria
     )
-    return Report(
-        rubric.assignment,
-        rubric.title,
-        seed,
-        results,
-        {t.id: t.title for t in rubric.tasks},
-    )
+    return Report(rubric.assignment, rubric.title, seed, results, {t.id: t.title for t in rubric.tasks})
 
 
 def _outcome(
-    rubric: Rubric,
-    criterion: Criterion,
-    evidence: Evidence,
-    outcomes: dict[str, Outcome],
+    rubric: Rubric, criterion: Criterion, evidence: Evidence, outcomes: dict[str, Outcome]
 ) -> Outcome:
     if evidence.problem:
         return Outcome(Status.NOT_ATTEMPTED, evidence.problem)

@@ -39,13 +39,7 @@ def configure(c: Any) -> None:
     """Set the kit's course layout and plug-ins on a traitlets config object ``c``."""
     c.CourseDirectory.source_directory = "solutions"
     c.CourseDirectory.release_directory = "exercises"
-    c.CourseDirectory.ignore = [
-        ".ipynb_checkpoints",
-        "*.pyc",
-        "__pycache__",
-        "feedback",
-        *EVIDENCE_FILES,
-    ]
+    c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", *EVIDENCE_FILES]
     c.GenerateAssignment.preprocessors = GENERATE
     c.Autograde.exporter_class = "autograder.nbgrader.exporter.SubmissionExporter"
     c.Autograde.sanitize_preprocessors = SANITIZE

@@ -120,20 +120,9 @@ def _noting_a_newer_one(verdict: Verdict, path: Path, handed_in: Path) -> Verdic
 def _not_reached(folder: Path, assignment: str) -> Verdict:
     names = sorted(path.name for path in folder.glob("*.ipynb"))
     if f"{assignment}.ipynb" in names:
-        because, next_step = (
-            "it has not been graded yet",
-            f"Run `nbgrader autograde {assignment}`.",
-        )
+        because, next_step = ("it has not been graded yet", f"Run `nbgrader autograde {assignment}`.")
     else:
         there = ", ".join(names) or "no notebook at all"
         because = f"there is no {assignment}.ipynb, but {there}"
         next_step = "Rename the file, or ask the student to hand in again."
-    return Verdict(
-        folder.parent.name,
-        assignment,
-        VerdictKind.UNGRADED,
-        0.0,
-        0.0,
-        because,
-        next_step,
-    )
+    return Verdict(folder.parent.name, assignment, VerdictKind.UNGRADED, 0.0, 0.0, because, next_step)

@@ -61,10 +61,7 @@ class RepairCells(NbGraderPreprocessor):
         missing = []
         place = 0
         for grade_id, cell in expected.items():
-            index = next(
-                (i for i, other in enumerate(nb.cells) if _grade_id(other) == grade_id),
-                None,
-            )
+            index = next((i for i, other in enumerate(nb.cells) if _grade_id(other) == grade_id), None)
             if index is None:
                 missing.append(grade_id)
                 nb.cells.insert(place, copy.deepcopy(cell))
@@ -75,18 +72,9 @@ class RepairCells(NbGraderPreprocessor):
 
 def _notes(doubled: list[str], missing: list[str], solutions: set[str]) -> list[tuple[list[str], str]]:
     notes = [
-        (
-            [i for i in doubled if i in solutions],
-            "was there more than once: all were run, the last counts",
-        ),
-        (
-            [i for i in doubled if i not in solutions],
-            "was there more than once: one was kept",
-        ),
-        (
-            [i for i in missing if i in solutions],
-            "was missing: there is nothing of the student's to run",
-        ),
+        ([i for i in doubled if i in solutions], "was there more than once: all were run, the last counts"),
+        ([i for i in doubled if i not in solutions], "was there more than once: one was kept"),
+        ([i for i in missing if i in solutions], "was missing: there is nothing of the student's to run"),
         ([i for i in missing if i not in solutions], "was missing and was put back"),
     ]
     return [(ids, what) for ids, what in notes if ids]

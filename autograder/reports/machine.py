@@ -62,8 +62,6 @@ def report_junit(report: Report) -> str:
 
 
 def _kind(result: CriterionResult) -> str:
-    return {
-        Status.PASSED: "",
-        Status.FAILED: "failure",
-        Status.NOT_GRADED: "error",
-    }.get(result.outcome.status, "skipped")
+    return {Status.PASSED: "", Status.FAILED: "failure", Status.NOT_GRADED: "error"}.get(
+        result.outcome.status, "skipped"
+    )

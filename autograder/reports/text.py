@@ -35,10 +35,7 @@ def report_text(report: Report) -> str:
         lines += textwrap.wrap(remark, WIDTH)
     for task, title in report.tasks.items():
         part = report.of_task(task)
-        lines += [
-            "",
-            f"{title}  ({points(part.earned)} of {points(part.maximum)} points)",
-        ]
+        lines += ["", f"{title}  ({points(part.earned)} of {points(part.maximum)} points)"]
         for result in part.results:
             lines += _paragraph(result)
     return "\n".join(lines)
@@ -79,9 +76,6 @@ def _paragraph(result: CriterionResult) -> list[str]:
     for label, text in details(result):
         indent = " " * 6
         lines += textwrap.wrap(
-            f"{label}: {text}",
-            WIDTH,
-            initial_indent=indent,
-            subsequent_indent=indent + "  ",
+            f"{label}: {text}", WIDTH, initial_indent=indent, subsequent_indent=indent + "  "
         )
     return lines

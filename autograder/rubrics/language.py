@@ -83,11 +83,7 @@ class Task:
         return sum(criterion.points for criterion in self.criteria)
 
     def criterion(
-        self,
-        sentence: str,
-        points: float,
-        covers: tuple[str, ...] = (),
-        needs: tuple[str, ...] = (),
+        self, sentence: str, points: float, covers: tuple[str, ...] = (), needs: tuple[str, ...] = ()
     ) -> Callable[[Check], Check]:
         """Make a criterion of the function below, whose name with hyphens is the criterion's id."""
 

@@ -75,9 +75,7 @@ def logs_metric(evidence: Evidence, run: Run, name: str, highest: float = math.i
     if value is not None:
         percent = " It looks like a percentage." if 1 < value <= 100 else ""
         return failed(
-            f"{name} is {value:g}.{percent}",
-            expected,
-            "Log what scikit-learn's function returns, as it is.",
+            f"{name} is {value:g}.{percent}", expected, "Log what scikit-learn's function returns, as it is."
         )
     strays = [other for other in evidence.runs if name in other.metrics and not other.params]
     if strays:

@@ -4,14 +4,7 @@ import pandas as pd
 
 from autograder.evidence import Evidence, Run, Scoring
 from autograder.rubrics import claims, questions
-from autograder.rubrics.language import (
-    Outcome,
-    Rubric,
-    Status,
-    failed,
-    not_attempted,
-    passed,
-)
+from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
 from autograder.workspace import load_flowers
 
 EXPERIMENT = "flower-species"
@@ -27,11 +20,7 @@ def truth(evidence: Evidence) -> pd.Series:
 def the_first_run(evidence: Evidence) -> Run | None:
     """The run of the forest that task 2 asks for: of those that log its parameters, the most complete."""
     asked = [run for run in evidence.runs if questions.logs_params(run, FIRST_FOREST).status is Status.PASSED]
-    return max(
-        asked or evidence.runs[:1],
-        key=lambda run: _completeness(evidence, run),
-        default=None,
-    )
+    return max(asked or evidence.runs[:1], key=lambda run: _completeness(evidence, run), default=None)
 
 
 def project_runs(evidence: Evidence) -> list[Run]:
@@ -81,11 +70,7 @@ def own_experiment(evidence: Evidence) -> Outcome:
             "Choose an experiment by its name before you log anything.",
         )
     found = f"The experiments are {claims.listed(others)}." if others else "All runs are in “Default”."
-    return failed(
-        found,
-        f"an experiment “{EXPERIMENT}”",
-        "Set the experiment, spelled just like that.",
-    )
+    return failed(found, f"an experiment “{EXPERIMENT}”", "Set the experiment, spelled just like that.")
 
 
 @first_run.criterion("The run is in that experiment", 1, ("W5",), needs=("own-experiment",))
@@ -147,20 +132,14 @@ def params_match(evidence: Evidence, run: Run) -> Outcome:
 
 
 @log_model.criterion(
-    "The logged accuracy is what the model reaches",
-    1,
-    ("S2",),
-    needs=("accuracy-logged", "model-loads"),
+    "The logged accuracy is what the model reaches", 1, ("S2",), needs=("accuracy-logged", "model-loads")
 )
 def accuracy_true(evidence: Evidence, run: Run) -> Outcome:
     return questions.metric_is_true(evidence, run, "accuracy", truth(evidence))
 
 
 @log_model.criterion(
-    "The logged log-loss is what the model reaches",
-    2,
-    ("S2",),
-    needs=("log-loss-logged", "model-loads"),
+    "The logged log-loss is what the model reaches", 2, ("S2",), needs=("log-loss-logged", "model-loads")
 )
 def log_loss_true(evidence: Evidence, run: Run) -> Outcome:
     return questions.metric_is_true(evidence, run, "log_loss", truth(evidence))
@@ -185,12 +164,7 @@ def two_variants(evidence: Evidence) -> Outcome:
     )
 
 
-@compare.criterion(
-    "What the variants log is true of their models",
-    2,
-    ("P1", "S7"),
-    needs=("two-variants",),
-)
+@compare.criterion("What the variants log is true of their models", 2, ("P1", "S7"), needs=("two-variants",))
 def variants_true(evidence: Evidence) -> Outcome:
     found = variants(evidence)[:2]
     wrong = [problem for run in found for problem in _shortcomings(evidence, run)]

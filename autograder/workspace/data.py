@@ -19,12 +19,7 @@ LOG_LOSS_MARGIN = 0.05
 CHECKED_SEEDS = (PUBLIC_SEED, *range(24))
 
 SPECIES = ("setosa", "versicolor", "virginica")
-COLUMNS = (
-    "sepal length (cm)",
-    "sepal width (cm)",
-    "petal length (cm)",
-    "petal width (cm)",
-)
+COLUMNS = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
 ROWS_PER_SPECIES = 500
 TEST_SHARE = 0.4
 
@@ -68,11 +63,7 @@ def _draw(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, pd.Series]:
     features = pd.DataFrame(np.vstack(samples).round(1).clip(min=0.1), columns=list(COLUMNS))
     species_names = pd.Series(np.repeat(SPECIES, ROWS_PER_SPECIES), name="species")
     parts = train_test_split(
-        features,
-        species_names,
-        test_size=TEST_SHARE,
-        stratify=species_names,
-        random_state=seed,
+        features, species_names, test_size=TEST_SHARE, stratify=species_names, random_state=seed
     )
     X_train, X_test, y_train, y_test = (part.reset_index(drop=True) for part in parts)
     return X_train, X_test, y_train, y_test
