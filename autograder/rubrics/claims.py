@@ -65,12 +65,6 @@ def best_runs(runs: Iterable[Run], metric: str, lower_is_better: bool, margin: f
     return [run for run in ordered if sign * (run.metrics[metric] - ordered[0].metrics[metric]) <= margin]
 
 
-def in_order(*times: int | None) -> bool:
-    """Whether times (in milliseconds) are in order, as far as they are known; equal ones are."""
-    known = [time for time in times if time is not None]
-    return known == sorted(known)
-
-
 def accuracy(scoring: Scoring, truth: pd.Series) -> float | None:
     """The share of right answers, from 0 to 1; None when there is not one answer a row."""
     if len(scoring.labels) != len(truth):
