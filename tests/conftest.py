@@ -12,6 +12,7 @@ import pytest
 from nbformat import NotebookNode
 
 from autograder.samples import Sample, hand_in, load_samples
+from autograder.workspace.store import REDIRECTING
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"
@@ -24,11 +25,15 @@ needs_browser = pytest.mark.skipif(
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This environment with the tools of this interpreter first, byte code kept, and changes."""
+    """This environment with the tools of this interpreter first, byte code kept, and changes.
+
+    What MLflow wrote into it is left out: ``set_experiment`` of a test that ran before in this
+    process tells the processes after it, too.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    variables = {**os.environ, "PATH": path, **changes}
-    variables.pop("PYTHONDONTWRITEBYTECODE", None)
-    return variables
+    left_out = {"PYTHONDONTWRITEBYTECODE", *REDIRECTING}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    return {**kept, "PATH": path, **changes}
 
 
 def run(

@@ -1,5 +1,6 @@
 """Formgrader, in a real browser, shows the scores that the evidence earned."""
 
+import contextlib
 import re
 import subprocess
 import time
@@ -40,9 +41,11 @@ def _address(log: Path, server: subprocess.Popen[bytes], seconds: float = 60) ->
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
         found = re.search(r"(http://127\.0\.0\.1:\d+)/", log.read_text())
-        if found:
-            urllib.request.urlopen(f"{found[1]}/api?token=secret", timeout=10).close()
-            return found[1]
+        # the address is logged a moment before the server listens on it
+        with contextlib.suppress(OSError):
+            if found:
+                urllib.request.urlopen(f"{found[1]}/api?token=secret", timeout=10).close()
+                return found[1]
         time.sleep(0.2)
     raise RuntimeError(log.read_text())
 

@@ -65,7 +65,7 @@ def test_the_solution_raises_nothing_and_warns_of_nothing(solved: NotebookNode) 
 def test_the_environment_s_tracking_server_is_set_aside_and_said_so(solved: NotebookNode) -> None:
     text = printed(solved, "setup")
     assert "mlflow.db" in text.splitlines()[0]
-    assert "DATABRICKS_TOKEN, MLFLOW_TRACKING_URI" in text
+    assert "(DATABRICKS_TOKEN, MLFLOW_TRACKING_URI)" in text
     assert "does not use it" in text
 
 
