@@ -37,11 +37,16 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture that could be decoded: its size in pixels; ``blank`` when it is all one colour."""
+    """A picture that could be decoded: its size in pixels; ``blank`` when it is all one colour.
+
+    ``grids`` has, for each number n for which the picture looks like n by n fields of one colour
+    each, these n² colours as #rrggbb, row by row, when they are not all the same.
+    """
 
     width: int
     height: int
     blank: bool
+    grids: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

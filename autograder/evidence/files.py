@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from autograder.evidence.facts import Artifact, Picture
+from autograder.evidence.facts import Artifact
+from autograder.evidence.pictures import read_picture
 
 #: A longer location is none.
 LONGEST_LOCATION = 2_000
@@ -17,8 +18,6 @@ LONGEST_LOCATION = 2_000
 MOST_FILES = 200
 #: Files larger than this, in bytes, are named but not opened.
 LARGEST_FILE = 32 << 20
-#: Pictures with more pixels than this are not decoded.
-MOST_PIXELS = 40_000_000
 
 
 def local_folder(location: str, home: Path) -> Path | None:
@@ -86,7 +85,7 @@ def describe(folder: Path) -> tuple[Artifact, ...]:
     artifacts: list[Artifact] = []
     for path in islice(files_in(folder), MOST_FILES):
         size = path.lstat().st_size
-        picture = _picture(path) if 0 < size <= LARGEST_FILE else None
+        picture = read_picture(path) if 0 < size <= LARGEST_FILE else None
         kind = "picture" if picture else _kind(path, size)
         artifacts.append(Artifact(path.relative_to(folder).as_posix(), size, kind, picture))
     return tuple(artifacts)
@@ -115,17 +114,3 @@ def _json_kind(text: str) -> str:
     except (ValueError, RecursionError):
         return "text"
     return "table" if isinstance(content, dict) and {"columns", "data"} <= set(content) else "json"
-
-
-def _picture(path: Path) -> Picture | None:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                return Picture(image.width, image.height, blank=False)
-            colours = image.convert("RGB").resize((64, 64)).getcolors()
-            blank = colours is not None and len(colours) == 1
-            return Picture(image.width, image.height, blank)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None

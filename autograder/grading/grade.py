@@ -4,7 +4,7 @@ import logging
 
 from autograder.evidence import Evidence
 from autograder.grading.report import CriterionResult, Report
-from autograder.rubrics import Criterion, Outcome, Rubric, Status
+from autograder.rubrics import Criterion, Outcome, Rubric, Status, Task, hints
 
 log = logging.getLogger(__name__)
 
@@ -15,19 +15,31 @@ def grade(rubric: Rubric, evidence: Evidence) -> Report:
     results = []
     for task, criterion in rubric.criteria:
         outcome = outcomes[criterion.id] = _outcome(rubric, criterion, evidence, outcomes)
-        results.append(CriterionResult(task.id, criterion.id, criterion.sentence, criterion.points, outcome))
-    titles = {task.id: task.title for task in rubric.tasks}
-    return Report(rubric.assignment, rubric.title, evidence.seed, tuple(results), titles, evidence.findings)
+        results.append(_result(task, criterion, outcome))
+    return _report(rubric, evidence.seed, results, evidence.findings, hints(evidence))
 
 
 def ungraded(rubric: Rubric, seed: int, reason: str, next_step: str) -> Report:
     """The report that stands until, and unless, there is a real one: nothing earned, all pending."""
     outcome = Outcome(Status.NOT_GRADED, reason, "", next_step)
-    results = tuple(
-        CriterionResult(task.id, criterion.id, criterion.sentence, criterion.points, outcome)
-        for task, criterion in rubric.criteria
+    return _report(rubric, seed, [_result(task, criterion, outcome) for task, criterion in rubric.criteria])
+
+
+def _result(task: Task, criterion: Criterion, outcome: Outcome) -> CriterionResult:
+    return CriterionResult(
+        task.id, criterion.id, criterion.sentence, criterion.points, outcome, criterion.chapter
     )
-    return Report(rubric.assignment, rubric.title, seed, results, {t.id: t.title for t in rubric.tasks})
+
+
+def _report(
+    rubric: Rubric,
+    seed: int,
+    results: list[CriterionResult],
+    findings: tuple[str, ...] = (),
+    noticed: tuple[str, ...] = (),
+) -> Report:
+    titles = {task.id: task.title for task in rubric.tasks}
+    return Report(rubric.assignment, rubric.title, seed, tuple(results), titles, findings, noticed)
 
 
 def _outcome(

@@ -1,6 +1,6 @@
 """The report: the outcome of every criterion of one piece of work."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
@@ -9,13 +9,17 @@ from autograder.rubrics import Outcome, Status
 
 @dataclass(frozen=True, slots=True)
 class CriterionResult:
-    """A criterion and its outcome. ``earned`` is all of ``points`` or nothing."""
+    """A criterion and its outcome. ``earned`` is all of ``points`` or nothing.
+
+    ``chapter`` is where the book teaches it, see :class:`autograder.rubrics.Criterion`.
+    """
 
     task: str
     id: str
     sentence: str
     points: float
     outcome: Outcome
+    chapter: str = ""
 
     @property
     def earned(self) -> float:
@@ -32,7 +36,8 @@ class CriterionResult:
 class Report:
     """All outcomes of one submission, or of one task of it.
 
-    ``findings`` say in a line each what in the store was refused; they cost nothing by themselves.
+    ``findings`` say in a line each what in the store was refused, ``hints`` name the stumbling blocks
+    that were recognised; they cost nothing by themselves.
     """
 
     assignment: str
@@ -41,6 +46,7 @@ class Report:
     results: tuple[CriterionResult, ...]
     tasks: dict[str, str]
     findings: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
     @property
     def earned(self) -> float:
@@ -62,8 +68,7 @@ class Report:
         if task not in self.tasks:
             raise KeyError(f"There is no task {task!r} here; the tasks are: {', '.join(self.tasks)}.")
         results = tuple(result for result in self.results if result.task == task)
-        titles = {task: self.tasks[task]}
-        return Report(self.assignment, self.title, self.seed, results, titles, self.findings)
+        return replace(self, results=results, tasks={task: self.tasks[task]})
 
 
 _report = TypeAdapter(Report)

@@ -22,6 +22,7 @@ def report_json(report: Report) -> str:
             "found": plain(result.outcome.found),
             "expected": plain(result.outcome.expected),
             "next_step": plain(result.outcome.next_step),
+            "chapter": result.chapter,
         }
         for result in report.results
     ]
@@ -31,6 +32,8 @@ def report_json(report: Report) -> str:
         "points": report.maximum,
         "earned": report.earned,
         "pending": report.pending,
+        "hints": [plain(hint) for hint in report.hints],
+        "findings": [plain(finding) for finding in report.findings],
         "criteria": criteria,
     }
     return json.dumps(whole, indent=1, ensure_ascii=False)

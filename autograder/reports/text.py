@@ -48,13 +48,14 @@ def heading(report: Report) -> str:
 
 
 def remarks(report: Report) -> list[str]:
-    """What to say of the report as a whole: whose data these are, and what was refused."""
+    """What to say of the report as a whole: whose data these are, what was noticed, what refused."""
     lines = []
     if report.seed != PUBLIC_SEED:
         lines.append(
             "These figures come from other data than the public ones, drawn in the same way: they differ "
             "a little from those you saw."
         )
+    lines += [f"Noticed: {plain(hint)}" for hint in report.hints]
     return lines + [f"Found in the store: {plain(finding)}" for finding in report.findings]
 
 
@@ -62,10 +63,13 @@ def details(result: CriterionResult) -> list[tuple[str, str]]:
     """What to say about a criterion besides its sentence: (label, text) pairs, only those that help."""
     outcome = result.outcome
     judged = outcome.status in (Status.PASSED, Status.FAILED)
+    page, _, section = result.chapter.partition("#")
+    read = f"{page}.html{'#' * bool(section)}{section} in the book" if result.chapter else ""
     pairs = [
         ("Found" if judged else "So far", outcome.found),
         ("Expected", outcome.expected),
         ("Next", outcome.next_step),
+        ("Read", read if outcome.status is Status.FAILED else ""),
     ]
     return [(label, plain(text)) for label, text in pairs if text]
 

@@ -69,7 +69,7 @@ def accuracy(scoring: Scoring, truth: pd.Series) -> float | None:
     """The share of right answers, from 0 to 1; None when there is not one answer a row."""
     if len(scoring.labels) != len(truth):
         return None
-    return float(accuracy_score(list(truth), _as_names(scoring.labels, truth)))
+    return float(accuracy_score(list(truth), as_names(scoring.labels, truth)))
 
 
 def log_loss(scoring: Scoring, truth: pd.Series) -> float | None:
@@ -78,7 +78,7 @@ def log_loss(scoring: Scoring, truth: pd.Series) -> float | None:
     As ``sklearn.metrics.log_loss`` has it; None when the model gives no usable probabilities.
     """
     names = sorted(set(truth))
-    classes = _as_names(scoring.classes, truth)
+    classes = as_names(scoring.classes, truth)
     if scoring.probabilities is None or len(scoring.probabilities) != len(truth):
         return None
     if sorted(classes) != names or any(len(row) != len(names) for row in scoring.probabilities):
@@ -151,7 +151,7 @@ def listed(names: Iterable[str]) -> str:
     return shown + (f" and {len(all_names) - 5} more" if len(all_names) > 5 else "")
 
 
-def _as_names(labels: Sequence[str], truth: pd.Series) -> list[str]:
+def as_names(labels: Sequence[str], truth: pd.Series) -> list[str]:
     """Answers as the truth's names; numbers 0, 1, 2 … stand for the names in alphabetical order."""
     names = sorted(set(truth))
     numbers = {str(number): name for number, name in enumerate(names)}

@@ -39,6 +39,11 @@ def failed(found: str, expected: str, next_step: str) -> Outcome:
     return Outcome(Status.FAILED, found, expected, next_step)
 
 
+def not_graded(found: str, next_step: str) -> Outcome:
+    """What would be needed to judge is not there, and that is not the student's doing."""
+    return Outcome(Status.NOT_GRADED, found, "", next_step)
+
+
 def not_attempted(found: str, next_step: str) -> Outcome:
     """There is nothing to judge yet; ``next_step`` says what it waits for."""
     return Outcome(Status.NOT_ATTEMPTED, found, "", next_step)
@@ -52,14 +57,16 @@ Check = Callable[..., Outcome]
 class Criterion:
     """One checkable sentence, worth points.
 
-    ``covers`` are the ids of the guide's topics. ``needs`` are ids of criteria without which this
-    one cannot be evaluated at all: unless they passed, it is reported as not attempted.
+    ``covers`` are the ids of the guide's topics, ``chapter`` the page of the book, and the section on
+    it, that teaches it. ``needs`` are ids of criteria without which this one cannot be evaluated at
+    all: unless they passed, it is reported as not attempted.
     """
 
     id: str
     sentence: str
     points: float
     check: Check
+    chapter: str
     covers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
@@ -69,11 +76,12 @@ class Task:
     """A numbered piece of an assignment; ``id`` is the grade_id of its check cell.
 
     ``about`` finds the run that all of the task's criteria speak of; while there is none, they are
-    not attempted.
+    not attempted. ``chapter`` teaches it, see :class:`Criterion`.
     """
 
     id: str
     title: str
+    chapter: str
     about: Callable[[Evidence], Run | None] | None = None
     criteria: list[Criterion] = field(default_factory=list)
 
@@ -83,14 +91,23 @@ class Task:
         return sum(criterion.points for criterion in self.criteria)
 
     def criterion(
-        self, sentence: str, points: float, covers: tuple[str, ...] = (), needs: tuple[str, ...] = ()
+        self,
+        sentence: str,
+        points: float,
+        covers: tuple[str, ...] = (),
+        needs: tuple[str, ...] = (),
+        section: str = "",
     ) -> Callable[[Check], Check]:
-        """Make a criterion of the function below, whose name with hyphens is the criterion's id."""
+        """Make a criterion of the function below, whose name with hyphens is the criterion's id.
+
+        ``section`` is the part of the task's chapter that teaches it, by the anchor of its heading.
+        """
 
         def add(check: Check) -> Check:
             criterion_id = check.__name__.replace("_", "-")
             asked = self._about_its_run(check) if self.about else check
-            self.criteria.append(Criterion(criterion_id, sentence, points, asked, covers, needs))
+            chapter = f"{self.chapter.partition('#')[0]}#{section}" if section else self.chapter
+            self.criteria.append(Criterion(criterion_id, sentence, points, asked, chapter, covers, needs))
             return check
 
         return add
@@ -121,9 +138,15 @@ class Rubric:
     features: Callable[[int], pd.DataFrame]
     tasks: list[Task] = field(default_factory=list)
 
-    def task(self, id: str, title: str, about: Callable[[Evidence], Run | None] | None = None) -> Task:
-        """Add a task, with the run it is about if it is about one."""
-        self.tasks.append(Task(id, title, about))
+    def task(
+        self, id: str, title: str, about: Callable[[Evidence], Run | None] | None = None, section: str = ""
+    ) -> Task:
+        """Add a task, with the run it is about if it is about one.
+
+        ``section`` is the part of the rubric's chapter that teaches it, by the anchor of its heading.
+        """
+        chapter = f"{self.chapter}#{section}" if section else self.chapter
+        self.tasks.append(Task(id, title, chapter, about))
         return self.tasks[-1]
 
     @property

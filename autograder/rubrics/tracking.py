@@ -3,7 +3,7 @@
 import pandas as pd
 
 from autograder.evidence import Evidence, Run, Scoring
-from autograder.rubrics import claims, questions
+from autograder.rubrics import claims, crosschecks, questions
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
 from autograder.workspace import load_flowers
 
@@ -52,10 +52,14 @@ rubric = Rubric(
     chapter="chapters/tracking",
     features=lambda seed: load_flowers(seed).X_test,
 )
-experiment = rubric.task("experiment", "Choose an experiment")
-first_run = rubric.task("first-run", "Log a first run", about=the_first_run)
-log_model = rubric.task("log-model", "Log the model so that it loads again", about=the_first_run)
-compare = rubric.task("compare", "Log two more variants and mark the best")
+experiment = rubric.task("experiment", "Choose an experiment", section="step-2-the-first-tracked-run")
+first_run = rubric.task(
+    "first-run", "Log a first run", about=the_first_run, section="step-2-the-first-tracked-run"
+)
+log_model = rubric.task(
+    "log-model", "Log the model so that it loads again", about=the_first_run, section="log-the-model-with-it"
+)
+compare = rubric.task("compare", "Log two more variants and mark the best", section="compare-runs")
 
 
 @experiment.criterion(f"The project has an experiment of its own, `{EXPERIMENT}`", 2, ("W5", "C1"))
@@ -207,7 +211,11 @@ def best_marked(evidence: Evidence) -> Outcome:
 @compare.criterion("The marked run has the lowest log-loss", 2, ("S7", "C1"), needs=("best-marked",))
 def best_is_best(evidence: Evidence) -> Outcome:
     marked = _marked(evidence)[0]
-    known = [run for run in project_runs(evidence) if _explained_loss(evidence, run)]
+    known = [
+        run
+        for run in project_runs(evidence)
+        if crosschecks.explained(evidence, run, "log_loss", truth(evidence))
+    ]
     if marked.status != "FINISHED":
         return failed(
             f"The marked run “{marked.name}” is {marked.status}.",
@@ -260,15 +268,6 @@ def _shortcomings(evidence: Evidence, run: Run) -> list[Outcome]:
     asked = [questions.params_are_the_models(evidence, run)]
     asked += [questions.metric_is_true(evidence, run, name, truth(evidence)) for name in questions.METRICS]
     return [outcome for outcome in asked if outcome.status is not Status.PASSED]
-
-
-def _explained_loss(evidence: Evidence, run: Run) -> bool:
-    """Whether a finished run's log-loss is what its model reaches."""
-    scoring = _scoring(evidence, run)
-    if run.status != "FINISHED" or scoring is None or "log_loss" not in run.metrics:
-        return False
-    actual = claims.log_loss(scoring, truth(evidence))
-    return actual is not None and claims.agrees(run.metrics["log_loss"], actual)
 
 
 def _marked(evidence: Evidence) -> list[Run]:

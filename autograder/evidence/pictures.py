@@ -1,0 +1,85 @@
+"""What a picture shows, as far as a program can tell: its size, whether it is blank, its fields of colour."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autograder.evidence.facts import Picture
+
+#: Pictures with more pixels than this are not decoded.
+MOST_PIXELS = 40_000_000
+#: For looking at it, a picture is brought down to at most this many pixels a side.
+LOOKED_AT = 900
+#: Grids of 2 by 2 up to this many fields a side are looked for.
+MOST_FIELDS = 6
+#: A field is of one colour when at least this share of its inner part is; the rest may be its number.
+FLAT = 0.5
+
+
+def read_picture(path: Path) -> Picture | None:
+    """The picture in a file, or None when it cannot be decoded."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                return Picture(image.width, image.height, blank=False)
+            size = (image.width, image.height)
+            # a picture may be transparent where nothing was drawn: on white, as a page shows it
+            whole = Image.new("RGBA", size, "white")
+            whole.alpha_composite(image.convert("RGBA"))
+            small = whole.convert("RGB")
+            small.thumbnail((LOOKED_AT, LOOKED_AT), Image.Resampling.NEAREST)
+            pixels = np.asarray(small).astype(np.int64)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    codes = pixels[:, :, 0] << 16 | pixels[:, :, 1] << 8 | pixels[:, :, 2]
+    blank = bool((codes == codes[0, 0]).all())
+    return Picture(*size, blank, {} if blank else _grids(codes))
+
+
+def _grids(codes: "np.ndarray[Any, Any]") -> dict[int, tuple[str, ...]]:
+    """The colours of the fields, row by row, for each number of fields a side that fits the picture.
+
+    The grid is taken to fill the box around the picture's large one-coloured areas; axes, legends
+    and colour bars are made of small ones. An area of one colour all over is no grid.
+    """
+    from scipy import ndimage
+
+    height, width = codes.shape
+    boxes = []
+    values, counts = np.unique(codes, return_counts=True)
+    for colour in values[np.argsort(-counts)][: MOST_FIELDS**2 + 4]:
+        areas, _ = ndimage.label(codes == colour)
+        for number, box in enumerate(ndimage.find_objects(areas), start=1):
+            rows, columns = box
+            tall, wide = rows.stop - rows.start, columns.stop - columns.start
+            at_the_edge = (
+                rows.start == 0 or columns.start == 0 or rows.stop == height or columns.stop == width
+            )
+            if tall < height / 20 or wide < width / 20 or at_the_edge:
+                continue
+            if (areas[box] == number).sum() >= FLAT * tall * wide:
+                boxes.append(box)
+    if not boxes:
+        return {}
+    top, left = (min(box[axis].start for box in boxes) for axis in (0, 1))
+    bottom, right = (max(box[axis].stop for box in boxes) for axis in (0, 1))
+    inside = codes[top:bottom, left:right]
+    found = {fields: _colours(inside, fields) for fields in range(2, MOST_FIELDS + 1)}
+    return {fields: colours for fields, colours in found.items() if len(set(colours)) > 1}
+
+
+def _colours(inside: "np.ndarray[Any, Any]", fields: int) -> tuple[str, ...]:
+    """The colour of each of ``fields`` by ``fields`` fields; empty when one of them is not flat."""
+    colours = []
+    for row in np.array_split(inside, fields, axis=0):
+        for field in np.array_split(row, fields, axis=1):
+            margins = [side // 8 for side in field.shape]
+            inner = field[margins[0] : -margins[0] or None, margins[1] : -margins[1] or None]
+            values, counts = np.unique(inner, return_counts=True)
+            if not counts.size or counts.max() < FLAT * inner.size:
+                return ()
+            colours.append(f"#{int(values[counts.argmax()]):06x}")
+    return tuple(colours)

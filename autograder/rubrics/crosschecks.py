@@ -1,0 +1,157 @@
+"""Cross-checks that any rubric can use: one part of the evidence held against another."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import pandas as pd
+
+from autograder.evidence import Artifact, Evidence, Run, find_version, model_of_version
+from autograder.rubrics import claims, questions
+from autograder.rubrics.confusion import colours_follow, confusion_counts
+from autograder.rubrics.language import Outcome, failed, not_attempted, not_graded, passed
+
+#: A picture smaller than this, in pixels a side, shows nobody anything.
+SMALLEST_PICTURE = 100
+
+
+def explained(evidence: Evidence, run: Run, metric: str, truth: pd.Series) -> bool:
+    """Whether a finished run's metric is what its own model reaches."""
+    scoring = claims.scoring_of(evidence, run)
+    if run.status != "FINISHED" or scoring is None or metric not in run.metrics:
+        return False
+    actual = questions.METRICS[metric](scoring, truth)
+    return actual is not None and claims.agrees(run.metrics[metric], actual)
+
+
+def version_is_of_the_best(
+    evidence: Evidence, reference: str, runs: Iterable[Run], metric: str, truth: pd.Series
+) -> Outcome:
+    """Whether the version that ``reference`` names holds the model of the best of ``runs``.
+
+    The best by ``metric`` (log_loss: the lowest, else the highest) among those runs whose model
+    explains it; runs within claims.BEST_MARGIN of the best are as good. ``reference`` is any that
+    :func:`autograder.evidence.find_version` understands.
+    """
+    version = find_version(evidence, reference)
+    if version is None:
+        return not_attempted(f"There is no version `{reference}`.", "Register the best run's model.")
+    model = model_of_version(evidence, version)
+    if model is None:
+        return failed(
+            f"Version {version.version} comes from “{version.source}”, where no logged model is.",
+            "a version made from the model of one of your runs",
+            "Register the model by the model_uri that log_model returns.",
+        )
+    known = [run for run in runs if explained(evidence, run, metric, truth)]
+    source = [run for run in evidence.runs if model.model_id in run.model_ids]
+    best = claims.best_runs(known, metric, metric == "log_loss", claims.BEST_MARGIN)
+    if any(run in best for run in source):
+        return passed(f"Version {version.version} is the model of “{source[0].name}”, the best by {metric}.")
+    name = f"“{source[0].name}”" if source else "no run"
+    if not best:
+        return failed(
+            f"Version {version.version} is the model of {name}, and no run's {metric} is explained by its "
+            "own model.",
+            f"runs that log their model and the {metric} which it reaches",
+            "Log both in one run for each variant, then register the best.",
+        )
+    own = [run for run in source if run in known]
+    reached = f", {metric} {own[0].metrics[metric]:.4f}" if own else ""
+    return failed(
+        f"Version {version.version} is the model of {name}{reached}; “{best[0].name}” has {metric} "
+        f"{best[0].metrics[metric]:.4f}.",
+        "a version made from the best run's model",
+        f"Find the best run by its {metric} in code, and register that run's model.",
+    )
+
+
+def shows_the_confusion(evidence: Evidence, run: Run, truth: pd.Series, word: str = "confusion") -> Outcome:
+    """Whether a picture among the run's artifacts is the confusion matrix of its model's answers.
+
+    How far this can be told: the picture has ``word`` in its path, can be decoded, isn't blank or
+    tiny; and where it consists of a square of coloured fields, as heat maps do, their colours follow
+    the recomputed counts, raw or as shares, whichever way round and in whichever colours. Numbers
+    in it are not read: a picture without coloured fields is believed.
+    """
+    scoring = claims.scoring_of(evidence, run)
+    if scoring is None:
+        return not_attempted(f"The run “{run.name}” has no model to compare with.", "Log its model first.")
+    pictures = [artifact for artifact in run.artifacts if artifact.kind == "picture"]
+    named = [artifact for artifact in pictures if word in artifact.path.lower()]
+    expected = f"a picture of the confusion matrix, with “{word}” in its name"
+    if not named:
+        others = f"only {claims.listed(a.path for a in pictures)}" if pictures else "no picture"
+        step = "Draw it, for example with ConfusionMatrixDisplay, and log the figure with log_figure."
+        found = f"The run “{run.name}” has {others}."
+        return failed(found, expected, step) if pictures else not_attempted(found, step)
+    drawn = [artifact for artifact in named if _shows_something(artifact)]
+    if not drawn:
+        return failed(
+            f"{claims.listed(a.path for a in named)} of “{run.name}” is blank or too small to read.",
+            expected,
+            "Log the figure before plt.show() or plt.close(), which leave an empty one behind.",
+        )
+    counts = confusion_counts(scoring.labels, truth)
+    grids = [grid for a in drawn if a.picture and (grid := a.picture.grids.get(truth.nunique()))]
+    if any(colours_follow(grid, counts) for grid in grids):
+        return passed(f"The colours of {claims.listed(a.path for a in drawn)} follow the model's answers.")
+    if len(grids) < len(drawn):
+        return passed(f"{claims.listed(a.path for a in drawn)} is a picture; its numbers were not read.")
+    return failed(
+        f"The fields of {claims.listed(a.path for a in drawn)} are not explained by the logged model.",
+        "the confusion matrix of the answers that the run's own model gives on the test part",
+        "Draw it from y_test and the predictions of the very model that you log.",
+    )
+
+
+def went_in_order(evidence: Evidence, name: str, steps: Sequence[tuple[str, str, str]], done: str) -> Outcome:
+    """Whether stages or aliases of the registered model ``name`` were set in this order.
+
+    A step is (kind, subject, after) as in :class:`autograder.evidence.Change`, such as
+    ``("stage", "1", "Staging")`` or ``("alias", "champion", "2")``; others may come between. ``done``
+    says in words what the steps are. Where the store keeps no history this cannot be graded.
+    """
+    if evidence.changes is None:
+        return not_graded(
+            "This store keeps no history of stages and aliases, so their order cannot be told.",
+            "Nothing is lost by it: grading runs the notebook in a store that keeps one.",
+        )
+    made = [(change.kind, change.subject, change.after) for change in evidence.changes if change.name == name]
+    left = iter(made)
+    missing = [step for step in steps if not any(change == step for change in left)]
+    if not missing:
+        return passed(f"The history of “{name}” shows it: {done}.")
+    if set(steps) <= set(made):
+        return failed(
+            f"The history of “{name}” has every step, in another order.",
+            done,
+            "Do the steps in this order; running the cells from the top in a fresh store shows it.",
+        )
+    kind, subject, after = next(step for step in steps if step not in made)
+    what = f"version {subject} in {after}" if kind == "stage" else f"the alias {subject} on version {after}"
+    return failed(f"The history of “{name}” never has {what}.", done, "Do every step, in this order.")
+
+
+def follow_each_other(moments: Sequence[tuple[str, int | None]]) -> Outcome:
+    """Whether moments (what happened, when in milliseconds) came one after the other.
+
+    Two in the same millisecond are in order. All times are of the one clock that wrote the store.
+    """
+    for what, when in moments:
+        if when is None:
+            return not_attempted(f"This has not happened yet: {what}.", "Do the steps one after the other.")
+    for (first, earlier), (second, later) in pairwise(moments):
+        if (earlier or 0) > (later or 0):
+            return failed(
+                f"According to the store, this came too late: {first}. It was there before: {second}.",
+                f"first {first}, then {second}",
+                "Do the steps one after the other.",
+            )
+    return passed(f"In this order: {', '.join(what for what, _ in moments)}.")
+
+
+def _shows_something(artifact: Artifact) -> bool:
+    picture = artifact.picture
+    if picture is None:  # drawn by a program that writes SVG, which is not decoded
+        return artifact.size > 0
+    return not picture.blank and min(picture.width, picture.height) >= SMALLEST_PICTURE
