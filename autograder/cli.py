@@ -71,10 +71,13 @@ def check(
     """Check your own work, task by task, as the check cells do; models are loaded on this machine."""
     from autograder.evidence import StoreError
     from autograder.notebook import report_on
+    from autograder.rubrics import UnknownAssignment
     from autograder.workspace.store import sqlite_uri
 
     try:
-        report = report_on(_known(assignment), tracking_uri or sqlite_uri(folder), experiment=experiment)
+        report = report_on(assignment, tracking_uri or sqlite_uri(folder), None, experiment, beside=True)
+    except UnknownAssignment as error:
+        raise typer.BadParameter(str(error), param_hint="ASSIGNMENT") from None
     except StoreError as error:
         typer.echo(f"{assignment} could not be checked. {error}", err=True)
         raise typer.Exit(NOT_GRADED) from None

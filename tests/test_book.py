@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.rubrics import assignments, load_rubric
 from tests.conftest import ASSIGNMENT, CHROMIUM, ROOT, needs_browser, run
 
 pytestmark = pytest.mark.xdist_group("book")
@@ -111,6 +112,13 @@ def test_the_pages_show_what_their_code_printed(built: Path) -> None:
     assert "another run is now RUNNING" in text
     assert "forest-depth-8" in text
     assert text.count("<img") >= 4
+
+
+@pytest.mark.parametrize("assignment", assignments())
+def test_every_criterion_is_taught_where_it_says(built: Path, assignment: str) -> None:
+    for _, criterion in load_rubric(assignment).criteria:
+        page, _, section = criterion.chapter.partition("#")
+        assert f'<section id="{section}">' in (built / f"{page}.html").read_text(encoding="utf-8")
 
 
 def test_the_download_is_the_exercise(built: Path) -> None:

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autograder.evidence import Evidence, Experiment, LoggedModel, MetricPoint, Run, Scoring
+from autograder.evidence import (
+    CellFacts,
+    Evidence,
+    Experiment,
+    LoggedModel,
+    MetricPoint,
+    ModelVersion,
+    NotebookFacts,
+    RegisteredModel,
+    Run,
+    Scoring,
+)
 from autograder.execution import WarmReader, collect, run_notebook
 from autograder.grading import Report, grade
 from autograder.reports import report_html, report_text
@@ -78,15 +89,32 @@ runs = st.builds(
     artifacts=st.just(()),
     datasets=st.just(()),
 ).map(lambda run: replace(run, history={n: (MetricPoint(0, 0, v),) for n, v in run.metrics.items()}))
+registered = st.builds(
+    RegisteredModel,
+    name=names,
+    tags=st.just({}),
+    aliases=st.just({}),
+    versions=st.lists(
+        st.builds(
+            ModelVersion,
+            run_id=st.none(),
+            model_id=st.one_of(st.none(), ids),
+            source=st.sampled_from(["models:/a", "runs:/b/model", "runs:/", "/etc", "", "\x1b[31m"]),
+            tags=st.just({}),
+        ),
+        max_size=2,
+    ).map(tuple),
+)
+LOST_RUN = "MlflowException: Run with id=<RUN_ID> not found"
 stores = st.builds(
     Evidence,
     seed=st.just(SEED),
     experiments=st.lists(st.builds(Experiment, experiment_id=ids, name=names), max_size=3).map(tuple),
     runs=st.lists(runs, max_size=5).map(tuple),
     models=st.lists(models, max_size=4).map(tuple),
-    registered=st.just(()),
+    registered=st.lists(registered, max_size=2).map(tuple),
     changes=st.none(),
-    notebook=st.none(),
+    notebook=st.one_of(st.none(), st.just(NotebookFacts((CellFacts(0, None, True, LOST_RUN),)))),
     findings=st.just(()),
     problem=st.none(),
 )
