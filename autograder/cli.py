@@ -69,18 +69,20 @@ def check(
     output: Output = Format.TEXT,
 ) -> None:
     """Check your own work, task by task, as the check cells do; models are loaded on this machine."""
-    from autograder.evidence import StoreError
-    from autograder.notebook import report_on
-    from autograder.rubrics import UnknownAssignment
-    from autograder.workspace.store import sqlite_uri
+    from autograder.beside import reading
 
-    try:
-        report = report_on(assignment, tracking_uri or sqlite_uri(folder), None, experiment, beside=True)
-    except UnknownAssignment as error:
-        raise typer.BadParameter(str(error), param_hint="ASSIGNMENT") from None
-    except StoreError as error:
-        typer.echo(f"{assignment} could not be checked. {error}", err=True)
-        raise typer.Exit(NOT_GRADED) from None
+    with reading(tracking_uri or str(folder)) as facts:
+        from autograder.evidence import StoreError
+        from autograder.notebook import report_of
+        from autograder.rubrics import UnknownAssignment
+
+        try:
+            report = report_of(assignment, facts, experiment)
+        except UnknownAssignment as error:
+            raise typer.BadParameter(str(error), param_hint="ASSIGNMENT") from None
+        except StoreError as error:
+            typer.echo(f"{assignment} could not be checked. {error}", err=True)
+            raise typer.Exit(NOT_GRADED) from None
     _show(report, output)
 
 

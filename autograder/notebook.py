@@ -4,11 +4,9 @@ The checks run in the student's own process, against the store beside the notebo
 not the grade: grading runs the notebook again elsewhere and asks the same rubric.
 """
 
-import subprocess
-import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,54 +72,34 @@ def open_exercise(assignment: str, folder: str | Path | None = None) -> Exercise
 
 
 def report_on(
-    assignment: str,
-    tracking_uri: str,
-    seed: int | None = None,
-    experiment: str | None = None,
-    beside: bool = False,
+    assignment: str, tracking_uri: str, seed: int | None = None, experiment: str | None = None
 ) -> "Report":
-    """The report on a store, its models loaded in this process: for one's own work only.
-
-    ``seed`` defaults to the one recorded in the store; with ``experiment`` only that experiment's
-    runs count. ``beside`` reads the store in a second process while this one imports what scoring
-    needs, which takes half the time where neither has MLflow imported yet. Raises StoreError when
-    the store cannot be read or has no such experiment.
-    """
-    with (
-        tempfile.TemporaryDirectory(prefix="kit-files-", ignore_cleanup_errors=True) as downloads,
-        ThreadPoolExecutor(1) as other,
-    ):
-        reading = other.submit(_read_beside, tracking_uri, downloads) if beside else None
-        import skops.io  # noqa: F401 (the longest of what scoring imports)
-
-        from autograder.grading import grade
-        from autograder.rubrics import load_rubric
-
-        rubric = load_rubric(assignment)
-        evidence = reading.result() if reading else _read(tracking_uri, downloads)
-        if seed is not None:
-            evidence = replace(evidence, seed=seed)
-        if experiment is not None:
-            evidence = evidence.of_experiment(experiment)
-        features = rubric.features(evidence.seed)
-        return grade(rubric, evidence.with_scores(lambda model: _score(model, features, evidence.seed)))
-
-
-def _read(tracking_uri: str, downloads: str) -> "Evidence":
+    """The report on a store, see :func:`report_of`. Raises StoreError when it cannot be read."""
     from autograder.evidence.store import read_store
 
-    return read_store(tracking_uri, downloads=Path(downloads))
+    with tempfile.TemporaryDirectory(prefix="kit-files-", ignore_cleanup_errors=True) as downloads:
+        return report_of(
+            assignment, lambda: read_store(tracking_uri, seed, Path(downloads)), experiment=experiment
+        )
 
 
-def _read_beside(tracking_uri: str, downloads: str) -> "Evidence":
-    from autograder.evidence import StoreError, load
+def report_of(assignment: str, read: "Callable[[], Evidence]", experiment: str | None = None) -> "Report":
+    """The report on what ``read`` reads, its models loaded in this process: for one's own work only.
 
-    command = [sys.executable, "-P", "-m", "autograder.evidence", tracking_uri, downloads]
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    if done.returncode == 0:
-        return load(done.stdout)
-    said = done.stderr.strip().splitlines()
-    raise StoreError(said[-1] if said else "The process that reads the store ended without a word.")
+    ``read`` is called once scoring is ready. With ``experiment`` only that experiment's runs count;
+    raises StoreError when there is none of that name.
+    """
+    import skops.io  # noqa: F401 (the longest of what scoring imports)
+
+    from autograder.grading import grade
+    from autograder.rubrics import load_rubric
+
+    rubric = load_rubric(assignment)
+    evidence = read()
+    if experiment is not None:
+        evidence = evidence.of_experiment(experiment)
+    features = rubric.features(evidence.seed)
+    return grade(rubric, evidence.with_scores(lambda model: _score(model, features, evidence.seed)))
 
 
 def _score(model: "LoggedModel", features: Any, seed: int) -> "Scoring":

@@ -1,4 +1,6 @@
-"""The facts of a store as JSON: ``python -m autograder.evidence TRACKING_URI [DOWNLOADS]``.
+"""The facts of a store as JSON: ``python -m autograder.evidence STORE [DOWNLOADS]``.
+
+STORE is a tracking URI, or the folder of a store that a notebook made.
 
 Says in one line on standard error, with exit status 1, why a store cannot be read. Files of a
 tracking server are downloaded into the folder DOWNLOADS, and not read without it.
@@ -11,8 +13,10 @@ from pathlib import Path
 from autograder.evidence.facts import dump
 from autograder.evidence.store import read_store
 from autograder.workspace.database import StoreError
+from autograder.workspace.store import sqlite_uri
 
-uri, *downloads = sys.argv[1:]
+store, *downloads = sys.argv[1:]
+uri = store if ":/" in store else sqlite_uri(Path(store))
 try:
     facts = dump(read_store(uri, downloads=Path(downloads[0]) if downloads else None))
 except StoreError as error:

@@ -120,13 +120,15 @@ def skops_file(folder: Path) -> Path | None:
 def load_skops(path: Path) -> Any:
     """The estimator in a skops file. Raises ForeignTypes for types that the kit does not know."""
     import skops.io
+    import skops.io.exceptions
 
     if path.stat().st_size > LARGEST_MODEL:
         raise ValueError(f"the model is larger than {LARGEST_MODEL >> 20} MiB")
-    foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
-    if foreign:
-        raise ForeignTypes(foreign)
-    return skops.io.load(path, trusted=list(TRUSTED_TYPES))
+    try:
+        return skops.io.load(path, trusted=list(TRUSTED_TYPES))
+    except skops.io.exceptions.UntrustedTypesFoundException as error:
+        foreign = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)
+        raise ForeignTypes(sorted(foreign)) from error
 
 
 def load_any(folder: Path) -> Any:

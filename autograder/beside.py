@@ -1,0 +1,42 @@
+"""Read a store in a second process, while this one imports what it needs to grade.
+
+Both take about a second to import their libraries; imports nothing but the standard library, so
+that the second process starts first.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autograder.evidence import Evidence
+
+
+@contextmanager
+def reading(store: str) -> Iterator[Callable[[], "Evidence"]]:
+    """Start to read a store, named by its tracking URI or by its folder; gives the function that waits.
+
+    That function raises StoreError when the store cannot be read. Downloaded files last as long as
+    the context.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="kit-files-", ignore_cleanup_errors=True) as downloads,
+        ThreadPoolExecutor(1) as waiting,
+    ):
+        # -P: what lies in the current folder is not taken for a library
+        command = [sys.executable, "-P", "-m", "autograder.evidence", store, downloads]
+        done = waiting.submit(subprocess.run, command, text=True, capture_output=True, check=False)
+        yield lambda: _facts(done.result())
+
+
+def _facts(done: "subprocess.CompletedProcess[str]") -> "Evidence":
+    from autograder.evidence import StoreError, load
+
+    if done.returncode == 0:
+        return load(done.stdout)
+    said = done.stderr.strip().splitlines()
+    raise StoreError(said[-1] if said else "The process that reads the store ended without a word.")
