@@ -143,6 +143,7 @@ def test_log_loss_goes_by_the_names_of_the_columns_not_by_their_order() -> None:
     assert claims.log_loss(other, TRUTH) == pytest.approx(math.log(2))
 
 
+@pytest.mark.filterwarnings("ignore:The y_prob values do not sum to one")
 @pytest.mark.parametrize("row", [(1.0, 0.0, 0.0), (0.5, 0.25, 0.255)])
 def test_log_loss_takes_certainty_and_rounded_probabilities(row: tuple[float, ...]) -> None:
     scoring = a_scoring(classes=CLASSES, probabilities=(row, *RIGHT[1:]))
