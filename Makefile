@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test check book screenshots exercises lock clean
+.PHONY: demo test check mutants book screenshots exercises lock clean
 
 demo: $(VENV)/installed ## build the book, grade the sample class, show its results
 	mlflow-kit demo
@@ -19,6 +19,14 @@ check: $(VENV)/installed
 	ruff format --check .
 	mypy
 	lint-imports --no-cache
+
+# the known submissions are graded once, and again when what they leave may have changed
+build/facts: $(wildcard solutions/*/*.ipynb tests/submissions/*/*.toml autograder/evidence/*.py \
+  autograder/execution/*.py autograder/workspace/*.py) | $(VENV)/installed
+	python -m tests.mutation.keep_facts
+
+mutants: build/facts ## how many small changes to the rubrics and to grading the tests notice
+	python -m tests.mutation
 
 book: $(VENV)/installed
 	mlflow-kit book

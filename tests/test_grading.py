@@ -1,7 +1,11 @@
 """Grading never raises, never invents points, and says what waits for what."""
 
+from dataclasses import replace
+
+import pytest
+
 from autograder.evidence import Evidence, Experiment, Run
-from autograder.grading import grade, ungraded
+from autograder.grading import dump, grade, load, ungraded
 from autograder.rubrics import Outcome, Rubric, Status, load_rubric
 from autograder.rubrics.language import failed, passed
 from autograder.workspace import load_flowers
@@ -63,6 +67,25 @@ def test_a_report_that_stands_in_for_none_gives_nothing_and_is_pending() -> None
     assert report.earned == 0
     assert report.maximum == 25
     assert all(result.pending for result in report.results)
+    assert {result.outcome for result in report.results} == {
+        Outcome(Status.NOT_GRADED, "because", "", "do this")
+    }
+
+
+def test_a_task_s_part_of_a_report_is_its_criteria_alone() -> None:
+    whole = grade(load_rubric("01-tracking"), replace(NOTHING, findings=("a finding",)))
+    parts = [whole.of_task(task.id) for task in load_rubric("01-tracking").tasks]
+    assert [part.tasks for part in parts] == [{task: whole.tasks[task]} for task in whole.tasks]
+    assert tuple(result for part in parts for result in part.results) == whole.results
+    assert all(part.findings == ("a finding",) for part in parts)
+    with pytest.raises(KeyError, match="first-run"):
+        whole.of_task("nope")
+
+
+def test_a_report_comes_back_from_json_as_it_was() -> None:
+    report = grade(rubric(), NOTHING)
+    assert load(dump(report)) == report
+    assert (report.findings, report.hints) == ((), ())
 
 
 def test_every_need_names_an_earlier_criterion() -> None:
