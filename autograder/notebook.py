@@ -105,7 +105,7 @@ def report_of(assignment: str, read: "Callable[[], Evidence]", experiment: str |
 def _score(model: "LoggedModel", features: Any, seed: int) -> "Scoring":
     """Load and ask a model in this process: it is the student's own. A model never changes, so once."""
     from autograder.evidence import Scoring, score_model
-    from autograder.evidence.text import one_line
+    from autograder.evidence.models import why_unusable
 
     if model.folder is None:
         return Scoring(error="its files are not beside the store")
@@ -114,7 +114,7 @@ def _score(model: "LoggedModel", features: Any, seed: int) -> "Scoring":
         try:
             _scores[key] = score_model(_load(Path(model.folder)), features)
         except Exception as error:
-            _scores[key] = Scoring(error=one_line(f"{type(error).__name__}: {error}"))
+            _scores[key] = Scoring(error=why_unusable(error))
     return _scores[key]
 
 

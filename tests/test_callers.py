@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import HTTPError
 from xml.etree import ElementTree
 
 import mlflow
@@ -22,8 +23,10 @@ from autograder.evidence import Evidence, NoStore
 from autograder.execution import WarmReader, collect, run_notebook
 from autograder.grading import Report, grade
 from autograder.notebook import report_on
+from autograder.reports import report_json
 from autograder.rubrics import Status, load_rubric
 from autograder.workspace.prepared import put_store
+from autograder.workspace.store import SEED_TAG
 from tests.conftest import ASSIGNMENT, ROOT, environment, run
 
 pytestmark = pytest.mark.xdist_group("callers")
@@ -79,23 +82,22 @@ def test_saved_facts_alone_are_enough_to_grade_again(work: tuple[Path, Evidence]
     assert lost(grade(RUBRIC, blind)) >= {"model-logged", "two-variants"}
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """The address of a real tracking server with an empty store."""
+@contextlib.contextmanager
+def serving(home: Path, *more: str, **settings: str) -> Iterator[str]:
+    """The address of a real tracking server with an empty store in ``home``."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    home = tmp_path / "server"
     home.mkdir()
     put_store(home)
     command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", uri(home / "mlflow.db")]
-    command += ["--artifacts-destination", str(home / "files")]
+    command += ["--artifacts-destination", str(home / "files"), *more]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     address = f"http://127.0.0.1:{port}"
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
-            command, cwd=home, env=environment(**quiet), stdout=log, stderr=subprocess.STDOUT
+            command, cwd=home, env=environment(**quiet, **settings), stdout=log, stderr=subprocess.STDOUT
         )
         try:
             _wait(f"{address}/health", process)
@@ -116,19 +118,62 @@ def _wait(address: str, process: subprocess.Popen[bytes], seconds: float = 60) -
     raise RuntimeError(f"{address} did not come up")
 
 
-def test_the_same_work_on_a_tracking_server_gets_the_same_report(
-    work: tuple[Path, Evidence], server: str, tmp_path: Path
-) -> None:
+def work_on(server: str, folder: Path, credentials: dict[str, str] | None = None) -> None:
+    """Run the solution in ``folder`` so that it logs to a tracking server, with the seed it has."""
     notebook = nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
     for cell in notebook.cells:
         if cell.id == "setup":
-            cell.source = f"import mlflow\nmlflow.set_tracking_uri({server!r})"
-    (tmp_path / "there").mkdir()
-    (tmp_path / "here").mkdir()
-    run_notebook(notebook, tmp_path / "there", SEED)
-    with contextlib.chdir(tmp_path / "here"):
-        assert report_on(ASSIGNMENT, server, SEED) == grade(RUBRIC, work[1])
+            cell.source = f"""
+import os, mlflow
+os.environ.update({credentials or {}!r})
+mlflow.set_tracking_uri({server!r})
+mlflow.MlflowClient().set_experiment_tag("0", {SEED_TAG!r}, "{SEED}")
+"""
+    folder.mkdir()
+    run_notebook(notebook, folder, SEED)
+
+
+def test_the_same_work_on_a_tracking_server_gets_the_same_report(
+    work: tuple[Path, Evidence], tmp_path: Path
+) -> None:
+    with serving(tmp_path / "server") as server:
+        work_on(server, tmp_path / "there")
+        (tmp_path / "here").mkdir()
+        with contextlib.chdir(tmp_path / "here"):
+            assert report_on(ASSIGNMENT, server) == grade(RUBRIC, work[1])
     assert not list((tmp_path / "here").iterdir()), "reading a server left something behind"
+
+
+def test_a_tracking_server_with_passwords_is_read_with_the_right_one_only(
+    work: tuple[Path, Evidence], tmp_path: Path
+) -> None:
+    right = {"MLFLOW_TRACKING_USERNAME": "teacher", "MLFLOW_TRACKING_PASSWORD": "correct horse battery"}
+    (tmp_path / "auth.ini").write_text(
+        "[mlflow]\ndefault_permission = READ\nauth_cache_ttl_seconds = 60\n"
+        f"database_uri = {uri(tmp_path / 'users.db')}\n"
+        f"admin_username = {right['MLFLOW_TRACKING_USERNAME']}\n"
+        f"admin_password = {right['MLFLOW_TRACKING_PASSWORD']}\n"
+    )
+    settings = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(tmp_path / "auth.ini"),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of no use here",
+    }
+    command = ["mlflow-kit", "check", ASSIGNMENT, "--format", "json", "--tracking-uri"]
+    with serving(tmp_path / "server", "--app-name", "basic-auth", **settings) as server:
+        work_on(server, tmp_path / "there", right)
+        with pytest.raises(HTTPError, match="401"):
+            urllib.request.urlopen(f"{server}/api/2.0/mlflow-artifacts/artifacts")  # nor the models' files
+        let_in = run(*command, server, folder=tmp_path, **right)
+        wrong = {**right, "MLFLOW_TRACKING_PASSWORD": "swordfish"}
+        for credentials in (wrong, {}):
+            refused = run(*command, server, folder=tmp_path, **credentials)
+            assert refused.returncode == 1
+            (line,) = refused.stdout.splitlines()
+            assert f"The tracking server at {server} does not let you in" in line
+            assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in line
+            assert "swordfish" not in line
+    assert let_in.returncode == 0, let_in.stdout
+    assert let_in.stdout.strip() == report_json(grade(RUBRIC, work[1]))
 
 
 def test_a_server_that_does_not_answer_is_one_clear_line(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_what_waits_says_for_what() -> None:
     report = grade(rubric(), NOTHING)
     (waiting,) = [result for result in report.results if result.id == "needs-it"]
     assert "“It fails”" in waiting.outcome.found
+    assert waiting.outcome.next_step == "Do that first."
 
 
 def test_evidence_with_a_problem_earns_nothing_and_says_the_problem() -> None:

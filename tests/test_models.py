@@ -2,6 +2,7 @@
 
 import os
 import time
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,12 @@ from sklearn.preprocessing import FunctionTransformer, SplineTransformer, Standa
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from autograder.evidence import LoggedModel, score_model, skops_file
+from autograder.evidence import LoggedModel, Scoring, score_model, skops_file
 from autograder.evidence.models import TRUSTED_TYPES, ForeignTypes, load_skops, read_model_file
 from autograder.execution import WarmReader, score_untrusted
 from autograder.rubrics import claims
 from autograder.workspace import load_flowers
+from autograder.workspace.data import SPECIES
 
 FLOWERS = load_flowers(1)
 SMALL = FLOWERS.X_train[::9], FLOWERS.y_train[::9]
@@ -74,6 +76,35 @@ def test_what_a_course_uses_loads_with_the_kit_s_allow_list(estimator: Any, tmp_
         estimator.score(FLOWERS.X_test, FLOWERS.y_test)
     )
     assert scoring.estimator == type(estimator).__name__
+
+
+@pytest.mark.parametrize("order", list(permutations(SPECIES)), ids="-".join)
+def test_species_may_be_numbered_in_any_order(order: tuple[str, ...]) -> None:
+    named = GaussianNB().fit(*SMALL)
+    numbered = GaussianNB().fit(SMALL[0], SMALL[1].map(order.index))
+    same = score_model(named, FLOWERS.X_test), score_model(numbered, FLOWERS.X_test)
+    for metric in (claims.accuracy, claims.log_loss):
+        by_name, by_number = (metric(scoring, FLOWERS.y_test) for scoring in same)
+        assert by_name is not None
+        assert by_number == pytest.approx(by_name)
+
+
+def test_names_stand_for_themselves_however_wrong_they_are() -> None:
+    turned = dict(zip(SPECIES, (*SPECIES[1:], SPECIES[0]), strict=True))
+    scoring = score_model(GaussianNB().fit(SMALL[0], SMALL[1].map(turned)), FLOWERS.X_test)
+    accuracy, log_loss = (metric(scoring, FLOWERS.y_test) for metric in (claims.accuracy, claims.log_loss))
+    assert accuracy is not None
+    assert accuracy < 0.2
+    assert log_loss is not None
+    assert log_loss > 2
+
+
+def test_a_model_that_never_answers_one_species_or_has_no_classes_is_read_by_its_answers() -> None:
+    truth = FLOWERS.y_test
+    never = truth.map({"setosa": "2", "versicolor": "0", "virginica": "0"})
+    assert claims.accuracy(Scoring(labels=tuple(never)), truth) == pytest.approx(2 / 3)
+    assert claims.accuracy(Scoring(labels=("0",) * len(truth)), truth) == pytest.approx(1 / 3)
+    assert claims.accuracy(Scoring(labels=tuple(map(str, range(len(truth))))), truth) == 0
 
 
 def test_the_allow_list_holds_only_scikit_learn_s_own() -> None:

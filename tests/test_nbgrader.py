@@ -150,7 +150,7 @@ def test_damage_in_one_submission_leaves_the_neighbours_alone(course: MakeCourse
     assert shown.returncode == 1
     for line in (
         "is-not-json: its file is not a notebook",
-        "has-no-cells: it has 0 cells",
+        "has-no-cells: it has none of the exercise's cells",
         "wrong-name: there is no 01-tracking.ipynb, but my homework.ipynb. Rename the file",
         "nothing: there is no 01-tracking.ipynb, but no notebook at all",
     ):

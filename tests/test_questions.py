@@ -172,7 +172,7 @@ OTHERS = a_model("r2")
         ((a_model(declared=ModelFile(run_id="r2")),), FAILED, "another run"),
         ((a_model(status="PENDING"),), FAILED, "PENDING"),
         ((), NOT_ATTEMPTED, "no model"),
-        ((OTHERS,), FAILED, "other runs have"),
+        ((OTHERS,), FAILED, "in another run"),
         ((OTHERS, a_model(None)), FAILED, "outside any run"),
     ],
 )

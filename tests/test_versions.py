@@ -15,6 +15,7 @@ from autograder.evidence import (
     Picture,
     RegisteredModel,
     Run,
+    Scoring,
 )
 from autograder.rubrics import Outcome, Status, crosschecks
 from autograder.rubrics.confusion import colours_follow, confusion_counts
@@ -164,9 +165,9 @@ def test_a_picture_shows_the_confusion_of_the_model(
 
 
 def test_confusion_counts_have_the_truth_in_rows() -> None:
-    counts = confusion_counts(("a", "a", "b", "b"), TRUTH)
+    counts = confusion_counts(Scoring(labels=("a", "a", "b", "b")), TRUTH)
     assert counts.tolist() == [[1, 0], [1, 2]]
-    assert confusion_counts(("0", "0", "1", "1"), TRUTH).tolist() == counts.tolist()
+    assert confusion_counts(Scoring(labels=("0", "0", "1", "1")), TRUTH).tolist() == counts.tolist()
 
 
 COUNTS = np.array([[8, 2], [1, 4]])

@@ -14,9 +14,14 @@ import pandas as pd
 import yaml
 
 from autograder.evidence.facts import ModelFile, Scoring
+from autograder.evidence.text import one_line
 
 
-class ForeignTypes(ValueError):
+class UnusableModel(ValueError):
+    """Raised for a model that cannot be loaded; its text says why, to a student."""
+
+
+class ForeignTypes(UnusableModel):
     """Raised by :func:`load_skops`: the file holds types that are not on the kit's list, named in it.
 
     ``of_science`` tells that all of them come from the libraries that models are made with; such a
@@ -123,7 +128,7 @@ def load_skops(path: Path) -> Any:
     import skops.io.exceptions
 
     if path.stat().st_size > LARGEST_MODEL:
-        raise ValueError(f"the model is larger than {LARGEST_MODEL >> 20} MiB")
+        raise UnusableModel(f"the model is larger than {LARGEST_MODEL >> 20} MiB")
     try:
         return skops.io.load(path, trusted=list(TRUSTED_TYPES))
     except skops.io.exceptions.UntrustedTypesFoundException as error:
@@ -134,13 +139,16 @@ def load_skops(path: Path) -> Any:
 def load_any(folder: Path) -> Any:
     """The model in ``folder``, by MLflow. Runs whatever code the model brings: see who calls it.
 
-    A scikit-learn model comes back as its estimator, any other as an MLflow pyfunc.
+    A scikit-learn model comes back as its estimator, any other as an MLflow pyfunc. Raises
+    UnusableModel when its MLmodel file makes no sense, else whatever MLflow raises.
     """
     import mlflow.pyfunc
     import mlflow.sklearn
 
     flavors = _mlmodel(folder).get("flavors")
-    if isinstance(flavors, dict) and "sklearn" in flavors:
+    if not isinstance(flavors, dict):
+        raise UnusableModel("its MLmodel file, which says how to load it, is missing or damaged")
+    if "sklearn" in flavors:
         return mlflow.sklearn.load_model(str(folder))
     return mlflow.pyfunc.load_model(str(folder))
 
@@ -174,6 +182,17 @@ def score_model(estimator: Any, features: pd.DataFrame) -> Scoring:
         inputs=tuple(str(name) for name in names) if names is not None else (),
         params=_params(estimator),
     )
+
+
+def why_unusable(error: Exception) -> str:
+    """Why a model could not be loaded or asked, in one line."""
+    from sklearn.exceptions import NotFittedError
+
+    if isinstance(error, UnusableModel):
+        return one_line(error)
+    if isinstance(error, NotFittedError):
+        return f"it was never fitted ({type(error).__name__})"
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 def _column(answers: Any) -> Any:

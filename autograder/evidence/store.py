@@ -54,9 +54,15 @@ def read_store(tracking_uri: str, seed: int | None = None, downloads: Path | Non
         try:
             return replace(_read(client, place, seed), changes=changes)
         except (MlflowException, OSError) as error:
+            if getattr(error, "error_code", None) == "UNAUTHENTICATED":
+                raise StoreError(
+                    f"The tracking server at {plain(tracking_uri)} does not let you in: it wants a user name "
+                    "and a password, and those that it got are not right, or there were none. Set the "
+                    "environment variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+                ) from error
             raise StoreError(
                 f"The store at {plain(tracking_uri)} could not be read: {one_line(error)}. Expected a "
-                "store of this MLflow that answers; check the address, and your user name and password."
+                "store of this MLflow that answers; check the address, and that the server runs."
             ) from error
 
 

@@ -9,8 +9,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from autograder.evidence import Scoring
-from autograder.evidence.models import load_any, score_model
-from autograder.evidence.text import one_line
+from autograder.evidence.models import load_any, score_model, why_unusable
 
 
 def main(answer: Path) -> None:
@@ -21,7 +20,7 @@ def main(answer: Path) -> None:
     try:
         scoring = score_model(load_any(Path(request["folder"])), features)
     except Exception as error:
-        scoring = Scoring(error=one_line(f"{type(error).__name__}: {error}"))
+        scoring = Scoring(error=why_unusable(error))
     answer.write_bytes(TypeAdapter(Scoring).dump_json(scoring))
 
 

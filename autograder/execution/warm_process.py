@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from autograder import evidence
 from autograder.evidence import Scoring, StoreError, score_model, skops_file
-from autograder.evidence.models import ForeignTypes, load_skops
+from autograder.evidence.models import ForeignTypes, load_skops, why_unusable
 from autograder.evidence.store import read_store
 from autograder.evidence.text import one_line
 
@@ -47,9 +47,9 @@ def _score(question: dict[str, Any]) -> dict[str, Any]:
     except ForeignTypes as error:
         if error.of_science:
             return {"foreign": True}
-        scoring = Scoring(error=one_line(error))
+        scoring = Scoring(error=why_unusable(error))
     except Exception as error:
-        scoring = Scoring(error=one_line(f"{type(error).__name__}: {error}"))
+        scoring = Scoring(error=why_unusable(error))
     return {"scoring": _scoring.dump_python(scoring, mode="json")}
 
 

@@ -46,13 +46,15 @@ def _outcome(
     rubric: Rubric, criterion: Criterion, evidence: Evidence, outcomes: dict[str, Outcome]
 ) -> Outcome:
     if evidence.problem:
-        return Outcome(Status.NOT_ATTEMPTED, evidence.problem)
+        return Outcome(
+            Status.NOT_ATTEMPTED, evidence.problem, "", "Mend that, then run the notebook from the top."
+        )
     for needed in criterion.needs:
         if outcomes[needed].status is Status.NOT_GRADED:
             return outcomes[needed]
         if outcomes[needed].status is not Status.PASSED:
             sentence = next(other.sentence for _, other in rubric.criteria if other.id == needed)
-            return Outcome(Status.NOT_ATTEMPTED, f"This waits for “{sentence}”.")
+            return Outcome(Status.NOT_ATTEMPTED, f"This waits for “{sentence}”.", "", "Do that first.")
     try:
         return criterion.check(evidence)
     except Exception:

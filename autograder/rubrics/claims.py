@@ -1,7 +1,9 @@
 """Claims recomputed: what a logged model really reaches and carries, against what a run says."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -69,7 +71,13 @@ def accuracy(scoring: Scoring, truth: pd.Series) -> float | None:
     """The share of right answers, from 0 to 1; None when there is not one answer a row."""
     if len(scoring.labels) != len(truth):
         return None
-    return float(accuracy_score(list(truth), as_names(scoring.labels, truth)))
+    return float(accuracy_score(list(truth), answers(scoring, truth)))
+
+
+def answers(scoring: Scoring, truth: pd.Series) -> list[str]:
+    """The model's answers, as the truth's names where they are numbers or other codes for them."""
+    names = _meant_names(scoring, truth)
+    return [names.get(label, label) for label in scoring.labels]
 
 
 def log_loss(scoring: Scoring, truth: pd.Series) -> float | None:
@@ -78,7 +86,8 @@ def log_loss(scoring: Scoring, truth: pd.Series) -> float | None:
     As ``sklearn.metrics.log_loss`` has it; None when the model gives no usable probabilities.
     """
     names = sorted(set(truth))
-    classes = as_names(scoring.classes, truth)
+    meant = _meant_names(scoring, truth)
+    classes = [meant.get(found, found) for found in scoring.classes]
     if scoring.probabilities is None or len(scoring.probabilities) != len(truth):
         return None
     if sorted(classes) != names or any(len(row) != len(names) for row in scoring.probabilities):
@@ -151,11 +160,17 @@ def listed(names: Iterable[str]) -> str:
     return shown + (f" and {len(all_names) - 5} more" if len(all_names) > 5 else "")
 
 
-def as_names(labels: Sequence[str], truth: pd.Series) -> list[str]:
-    """Answers as the truth's names; numbers 0, 1, 2 … stand for the names in alphabetical order."""
-    names = sorted(set(truth))
-    numbers = {str(number): name for number, name in enumerate(names)}
-    numbers |= {f"{number}.0": name for number, name in enumerate(names)}
-    if set(labels) <= set(numbers):
-        return [numbers[label] for label in labels]
-    return list(labels)
+def _meant_names(scoring: Scoring, truth: pd.Series) -> dict[str, str]:
+    """Which of the truth's names each of the model's classes stands for, where they are not names.
+
+    Species may be numbered in any order. The order is read off the answers: it is the one under which
+    most of them are right, the alphabetical one among equals. Nobody gains by that: what a run logs
+    must still be what this one order gives, and a figure got from two different orders is not.
+    """
+    names, codes = sorted(set(truth)), sorted(set(scoring.classes or scoring.labels))
+    if len(codes) > len(names) or set(codes) & set(names):
+        return {}
+    right = Counter(zip(scoring.labels, truth, strict=False))
+    orders = permutations(names, len(codes))
+    best = max(orders, key=lambda order: sum(right[pair] for pair in zip(codes, order, strict=True)))
+    return dict(zip(codes, best, strict=True))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
+from autograder.evidence import Scoring
 from autograder.rubrics import claims
 
 Matrix = np.ndarray[Any, Any]
@@ -16,10 +17,10 @@ Matrix = np.ndarray[Any, Any]
 NEAR, FAR = 0.02, 0.3
 
 
-def confusion_counts(labels: Sequence[str], truth: pd.Series) -> Matrix:
+def confusion_counts(scoring: Scoring, truth: pd.Series) -> Matrix:
     """How often each class (row, in alphabetical order) was taken for each (column)."""
     return np.asarray(
-        confusion_matrix(list(truth), claims.as_names(labels, truth), labels=sorted(set(truth)))
+        confusion_matrix(list(truth), claims.answers(scoring, truth), labels=sorted(set(truth)))
     )
 
 

@@ -91,7 +91,7 @@ def shows_the_confusion(evidence: Evidence, run: Run, truth: pd.Series, word: st
             expected,
             "Log the figure before plt.show() or plt.close(), which leave an empty one behind.",
         )
-    counts = confusion_counts(scoring.labels, truth)
+    counts = confusion_counts(scoring, truth)
     grids = [grid for a in drawn if a.picture and (grid := a.picture.grids.get(truth.nunique()))]
     if any(colours_follow(grid, counts) for grid in grids):
         return passed(f"The colours of {claims.listed(a.path for a in drawn)} follow the model's answers.")

@@ -71,7 +71,11 @@ def logs_metric(evidence: Evidence, run: Run, name: str, highest: float = math.i
     if value is not None and 0 <= value <= highest and math.isfinite(value):
         return passed(f"{name} is {value:.4f}.")
     if name in run.not_numbers:
-        return failed(f"{name} is not a number.", expected, "Look at what you compute it from.")
+        return failed(
+            f"{name} was logged, but it is not a number (NaN or infinity).",
+            expected,
+            "Look at what you compute it from, mend that, and log it again.",
+        )
     if value is not None:
         percent = " It looks like a percentage." if 1 < value <= 100 else ""
         return failed(
@@ -121,7 +125,7 @@ def is_tagged(run: Run, tag: str) -> Outcome:
     return failed(
         f"The run “{run.name}” carries {'only ' + claims.listed(own) if own else 'no tag of yours'}.",
         f"a tag `{tag}`",
-        "Set the tag while the run is active.",
+        f'Call mlflow.set_tag("{tag}", ...) while the run is active.',
     )
 
 
@@ -151,7 +155,7 @@ def has_model(evidence: Evidence, run: Run) -> Outcome:
     if not evidence.models:
         return not_attempted(f"The run “{run.name}” has no model.", "Log the trained model into it.")
     return failed(
-        f"The run “{run.name}” has no model; other runs have.",
+        f"The run “{run.name}” has no model; there is one in another run.",
         f"a model in the run “{run.name}”",
         "Continue that run with `mlflow.start_run(run_id=...)` and log the model there.",
     )
@@ -166,7 +170,7 @@ def model_answers(evidence: Evidence, run: Run, rows: int) -> Outcome:
         f"The model could not be used: {scoring.error or f'it gave {len(scoring.labels)} answers'}.",
         f"a fitted model that takes the data's columns and gives one answer for each of {rows} rows",
         "Fit the model before you log it, on the four columns as they are (if you scale or choose columns "
-        "first, log a Pipeline that does both), then load it with mlflow.sklearn.load_model and try it.",
+        "first, log a Pipeline that does both). Log it again and try mlflow.sklearn.load_model.",
     )
 
 

@@ -73,8 +73,12 @@ def own_experiment(evidence: Evidence) -> Outcome:
             "The store has no experiment but MLflow's own “Default”.",
             "Choose an experiment by its name before you log anything.",
         )
-    found = f"The experiments are {claims.listed(others)}." if others else "All runs are in “Default”."
-    return failed(found, f"an experiment “{EXPERIMENT}”", "Set the experiment, spelled just like that.")
+    there = f"The store has {'an experiment' if len(others) == 1 else 'experiments'} {claims.listed(others)}."
+    return failed(
+        there if others else "All runs are in “Default”.",
+        f"an experiment “{EXPERIMENT}”",
+        "Call mlflow.set_experiment with that name, spelled just like that, before you start a run.",
+    )
 
 
 @first_run.criterion("The run is in that experiment", 1, ("W5",), needs=("own-experiment",))
@@ -161,9 +165,10 @@ def two_variants(evidence: Evidence) -> Outcome:
     errors = [model.scoring.error for model in models if model and model.scoring and model.scoring.error]
     count = "1 further run" if len(others) == 1 else f"{len(others)} further runs"
     return failed(
-        f"Of {count} in “{EXPERIMENT}”, {len(found)} can be used: finished, with a model that loads and "
-        f"differs.{f' One model could not be used: {errors[0]}.' if errors else ''}",
-        "two finished runs whose models have other hyperparameters than the first and than each other",
+        f"Besides the first run, “{EXPERIMENT}” has {count}; {'one' if found else 'none'} counts as a "
+        f"variant.{f' A model could not be used: {errors[0]}.' if errors else ''}",
+        "two finished runs, each with a model that loads again and whose hyperparameters differ from the "
+        "first one's and from each other's",
         "Log each variant in a run of its own, with its model.",
     )
 
@@ -224,7 +229,8 @@ def best_is_best(evidence: Evidence) -> Outcome:
         )
     if len(known) < 2:
         return not_attempted(
-            f"Finished runs of “{EXPERIMENT}” whose log_loss their model explains: {len(known)}.",
+            f"{'Only one' if known else 'No'} finished run of “{EXPERIMENT}” has a log_loss that its model "
+            "reaches; there is nothing to compare.",
             "Log the log_loss and the model of every variant.",
         )
     if marked not in known:
