@@ -1,9 +1,11 @@
 """Run a notebook from an empty folder and keep what it leaves."""
 
 import json
+import math
 import os
+import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
@@ -13,57 +15,87 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from autograder.execution.box import WORK, BoxFailed
 from autograder.execution.environment import kernel_environment
+from autograder.execution.find_bwrap import find_bwrap
+from autograder.execution.kernel import BoundedNotebookClient, BoxKernelManager
+from autograder.execution.limits import USUAL, Limits
 from autograder.workspace.prepared import put_store
 
-#: Seconds that one cell may take.
-CELL_TIMEOUT = 120
+#: The name beside an execution's folder under which the box tells how it ended.
+ENDED = "ended.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An executed notebook. ``stopped`` says in one line why it ended before its last cell, if it did."""
+    """An executed notebook. ``stopped`` says in one line why it ended before its last cell, if it did;
+    ``refused`` what of the files it left was left behind, and why.
+    """
 
     notebook: NotebookNode
     folder: Path
     stopped: str | None
+    refused: tuple[str, ...] = ()
 
 
 def run_notebook(
-    notebook: NotebookNode, folder: Path, seed: int, cell_timeout: int = CELL_TIMEOUT
+    notebook: NotebookNode, folder: Path, seed: int, limits: Limits = USUAL, sandbox: bool = True
 ) -> Execution:
-    """Run every cell of ``notebook`` (changed in place) in a new kernel whose working directory is
-    ``folder``, under the data's ``seed`` and a scrubbed environment.
+    """Run every cell of ``notebook`` (changed in place) in a new kernel, under the data's ``seed``.
 
-    A cell that raises does not end the run. A cell that takes longer than ``cell_timeout`` seconds,
-    a kernel that dies or one that sends nonsense does: what was done before it stays, and what of the
-    outputs is no notebook is left out. The kernel is gone afterwards.
+    The kernel works on the files of ``folder`` and what it leaves is in ``folder`` afterwards. With
+    ``sandbox`` it does so in a box, see :mod:`autograder.execution.box`; without, in the folder itself,
+    with a scrubbed environment, as the user who runs this.
+
+    A cell that raises does not end the run. A limit that is exceeded, a kernel that dies or one that
+    sends nonsense does: what was done before it stays, and what of the outputs is no notebook is left
+    out. The kernel is gone afterwards. Raises NoSandbox where there is no bubblewrap, BoxFailed where
+    it makes no box.
     """
     folder = folder.resolve()
-    put_store(folder)
-    with tempfile.TemporaryDirectory(prefix="kit-home-", ignore_cleanup_errors=True) as home:
-        client = NotebookClient(
+    put_store(folder, seen_as=str(WORK) if sandbox else None)
+    with tempfile.TemporaryDirectory(prefix="kit-home-", ignore_cleanup_errors=True) as name:
+        home = Path(name)
+        config = private_channel(home)
+        if sandbox:
+            find_bwrap()
+            config.BoxKernelManager = Config(left=str(home / "left"), limits=asdict(limits))
+        client = BoundedNotebookClient(
             notebook,
-            timeout=cell_timeout,
+            timeout=math.ceil(limits.cell),
             kernel_name="python3",
             allow_errors=True,
-            kernel_manager_class=AsyncKernelManager,
+            kernel_manager_class=BoxKernelManager if sandbox else AsyncKernelManager,
             resources={"metadata": {"path": str(folder)}},
-            config=private_channel(Path(home)),
+            config=config,
         )
-        stopped = None
-        try:
-            client.execute(env=kernel_environment(Path(home), seed))
-        except CellTimeoutError:
-            stopped = f"a cell took longer than {cell_timeout} seconds"
-        except DeadKernelError:
-            stopped = "the kernel died"
-        except Exception as error:
-            # the kernel is the submission's: it can send anything, and what it did before stands
-            stopped = f"its kernel sent what is no notebook output ({type(error).__name__})"
+        client.most_output = limits.output
+        stopped = _execute(client, kernel_environment(home, seed), limits)
+        refused = []
+        if sandbox:
+            ended = json.loads((home / ENDED).read_text(encoding="utf-8"))
+            stopped, refused = ended["why"] or stopped, ended["refused"]
+            shutil.rmtree(folder)
+            shutil.move(home / "left", folder)
     if stopped:
         _leave_out_nonsense(notebook)
-    return Execution(notebook, folder, stopped)
+    return Execution(notebook, folder, client.flooded or stopped, tuple(refused))
+
+
+def _execute(client: NotebookClient, environment: dict[str, str], limits: Limits) -> str | None:
+    """Run a client's notebook; in one line why it ended early, if it did."""
+    try:
+        client.execute(env=environment)
+    except CellTimeoutError:
+        return f"a cell took longer than {limits.cell:g} seconds"
+    except DeadKernelError:
+        return "the kernel died"
+    except BoxFailed:
+        raise
+    except Exception as error:
+        # the kernel is the submission's: it can send anything, and what it did before stands
+        return f"its kernel sent what is no notebook output ({type(error).__name__})"
+    return None
 
 
 def _leave_out_nonsense(notebook: NotebookNode) -> None:

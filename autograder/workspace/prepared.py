@@ -62,9 +62,10 @@ END;
 """
 
 
-def put_store(folder: Path) -> bool:
+def put_store(folder: Path, seen_as: str | None = None) -> bool:
     """Put a prepared store into ``folder``, which has none; whether that was possible.
 
+    ``seen_as`` is the folder's path for those who will use the store, where it is another.
     It is not when it was switched off, when there is a store already, or when the machine has no
     place to keep one. Never raises: MLflow then makes the store itself.
     """
@@ -77,7 +78,7 @@ def put_store(folder: Path) -> bool:
         with connection:
             connection.execute(
                 "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0",
-                (str(folder / "mlruns" / "0"),),
+                (f"{seen_as or folder}/mlruns/0",),
             )
         connection.close()
     except (OSError, sqlite3.Error, subprocess.SubprocessError):

@@ -1,0 +1,277 @@
+"""The box: a bubblewrap sandbox in which foreign code sees nothing of this machine but its own folder.
+
+In the box there are Python and its libraries (read-only), the parts of the kit that a notebook
+imports, a private /proc, /dev and /tmp, an empty home, its own loopback and no other network, and a
+working folder in memory. There is no course, no other submission, no environment of the
+instructor's. Linux only; works for root and, through user namespaces, for everybody.
+"""
+
+import contextlib
+import json
+import os
+import random
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import autograder
+from autograder.evidence.text import plain
+from autograder.execution import harvest, seccomp
+from autograder.execution.find_bwrap import find_bwrap
+from autograder.execution.limits import Limits
+from autograder.execution.watch import Watchdog
+
+#: The working folder, in the box.
+WORK = PurePosixPath("/sandbox/work")
+#: Where the kit's own files are, in the box.
+KIT = PurePosixPath("/sandbox/kit")
+#: The parts of the kit that a notebook needs. Rubrics, grading and reports are not among them.
+NOTEBOOK_PARTS = ("__init__.py", "notebook.py", "workspace")
+#: Files of /etc that programs need, besides those the box has of its own.
+FROM_ETC = ("ld.so.cache", "localtime", "ssl/certs", "fonts", "alternatives", "mime.types", "nsswitch.conf")
+#: Seconds until a box that does not start is given up.
+PATIENCE = 30
+#: As root, the box's processes belong to a user id from here up that no account has.
+FIRST_FREE_UID = 1 << 20
+
+_SCRATCH = 256 << 20  # bytes of /tmp and of the home folder, each
+_SHARED = 64 << 20  # bytes of /dev/shm
+
+
+class BoxFailed(RuntimeError):
+    """Raised when a box could not be started; the message is bubblewrap's."""
+
+
+class Box:
+    """One box for one process and what it starts. Use it as a context manager, then:
+
+    ``command`` gives the command line to start (with ``pass_fds``), ``started`` waits until it runs
+    and watches it, ``end`` kills everything in it, ``copy_out`` brings home what it left. ``why`` says
+    which limit ended it, if one did.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.why: str | None = None
+        # short, because a socket's path has no more than 107 bytes
+        self.folder = Path(tempfile.mkdtemp(prefix="kit-"))
+        self.sockets = self.folder / "s"
+        self.incoming = self.folder / "in"
+        self.log = self.folder / "log"
+        for path in (self.sockets, self.incoming, self.folder / "etc"):
+            path.mkdir()
+        self._uid = random.randrange(FIRST_FREE_UID, 2 * FIRST_FREE_UID) if os.geteuid() == 0 else None
+        self._filter = seccomp.open_filter()
+        self._status, self._status_writable = os.pipe()
+        os.set_inheritable(self._status_writable, True)
+        self.pass_fds: tuple[int, ...] = (self._filter, self._status_writable)
+        self._pidfd = -1
+        self._work = -1
+        self._watchdog: Watchdog | None = None
+
+    def __enter__(self) -> "Box":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def command(
+        self,
+        inner: Sequence[str],
+        environment: Mapping[str, str],
+        parts: Sequence[str] = NOTEBOOK_PARTS,
+        readable: Mapping[Path, PurePosixPath] | None = None,
+    ) -> list[str]:
+        """The command line that runs ``inner`` in the box, in a copy of the folder ``incoming``.
+
+        Of the kit only ``parts`` are there. ``readable`` are further files and folders, to where they
+        are in the box.
+        """
+        uid = self._uid or 1000
+        accounts = {
+            "passwd": f"student:x:{uid}:{uid}::/home/student:/bin/sh\n",
+            "group": f"student:x:{uid}:\n",
+            "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+        }
+        for name, text in accounts.items():
+            (self.folder / "etc" / name).write_text(text)
+        self.incoming.chmod(0o755)
+        for path in (self.sockets, *self.sockets.iterdir()):
+            if self._uid:
+                os.chown(path, self._uid, self._uid)
+        arguments = [*_namespaces(self._uid), *_system(), *_python()]
+        for name in accounts:
+            arguments += ["--ro-bind", str(self.folder / "etc" / name), f"/etc/{name}"]
+        arguments += _kit(parts)
+        for source, target in (readable or {}).items():
+            arguments += [*_parents(target), "--ro-bind", str(source), str(target)]
+        arguments += [*_parents(self.sockets), "--bind", str(self.sockets), str(self.sockets)]
+        arguments += ["--ro-bind", str(self.incoming), "/sandbox/in", *_tmpfs(str(WORK), self.limits.disk)]
+        for name, value in {**environment, **_environment()}.items():
+            arguments += ["--setenv", name, value]
+        arguments += ["--seccomp", str(self._filter), "--json-status-fd", str(self._status_writable)]
+        # both are file systems in memory without a limit
+        arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(WORK), "--"]
+        # what bubblewrap says goes to the log; what the program says, into its own notebook or nowhere
+        start = [
+            "/bin/sh",
+            "-c",
+            'cp -r /sandbox/in/. . && : >/tmp/.ready && exec "$@" >/dev/null 2>&1',
+            "sh",
+        ]
+        return [find_bwrap(), *arguments, *_as_nobody(self._uid), *self._limited(), *start, *inner]
+
+    def _limited(self) -> list[str]:
+        limits = self.limits
+        return [
+            "/usr/bin/prlimit",
+            f"--data={limits.process_memory}",
+            f"--fsize={limits.file_size}",
+            f"--cpu={limits.cpu}:{limits.cpu + 5}",
+            f"--nproc={limits.processes}",
+            "--nofile=1024",
+            "--core=0",
+            "--",
+        ]
+
+    def started(self) -> None:
+        """Wait until the process in the box runs, and watch it from then on. Raises BoxFailed."""
+        os.close(self._status_writable)
+        os.close(self._filter)
+        self.pass_fds = ()
+        with os.fdopen(self._status, "rb", closefd=False) as status:
+            line = status.readline()
+        if not line:
+            raise BoxFailed(f"bubblewrap could not make the box: {self._said()}")
+        child = json.loads(line)["child-pid"]
+        self._pidfd = os.pidfd_open(child)
+        root = Path(f"/proc/{child}/root")
+        end = time.monotonic() + PATIENCE
+        while not (root / "tmp" / ".ready").exists():
+            if self._ended(0.005) or time.monotonic() > end:
+                raise BoxFailed(f"the box ended before its program ran: {self._said()}")
+        # an open folder outlives the box: it can be read when every process in it is dead
+        self._work = os.open(root / WORK.relative_to("/"), os.O_RDONLY | os.O_DIRECTORY)
+        scratch = [os.open(root / name, os.O_RDONLY | os.O_DIRECTORY) for name in ("tmp", "home/student")]
+        self._watchdog = Watchdog(child, self.limits, [self._work, *scratch], self.sockets, self.end)
+        self._watchdog.start()
+
+    def _said(self) -> str:
+        said = self.log.read_text(errors="replace").strip() if self.log.exists() else ""
+        return plain(" ".join(said.split()))[:500] or "it said nothing"
+
+    def end(self, why: str | None = None) -> None:
+        """Kill everything in the box, and wait until it is dead; ``why`` is kept when nothing is yet."""
+        self.why = self.why or why
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            self._ended(PATIENCE)
+
+    def _ended(self, seconds: float) -> bool:
+        """Whether the box's first process, and with it every other, is dead within ``seconds``."""
+        return bool(select.select([self._pidfd], [], [], seconds)[0])
+
+    def copy_out(self, target: Path) -> list[str]:
+        """End the box and copy what is in its working folder into ``target``; says what was refused."""
+        self.end()
+        return harvest.copy_out(self._work, target, self.limits) if self._work >= 0 else []
+
+    def close(self) -> None:
+        """End the box and give everything back."""
+        self.end()
+        if self._watchdog:
+            self._watchdog.stop()
+        for descriptor in (*self.pass_fds, self._status, self._pidfd, self._work):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.pass_fds, self._status, self._pidfd, self._work = (), -1, -1, -1
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _namespaces(uid: int | None) -> list[str]:
+    arguments = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    arguments += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+    arguments += ["--hostname", "box"]
+    if uid is None:
+        return [*arguments, "--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
+    # no user namespace for root: in it the kernel's uid would stay 0, which no process limit binds
+    for capability in ("SETUID", "SETGID", "SETPCAP"):
+        arguments += ["--cap-add", f"CAP_{capability}"]
+    return arguments
+
+
+def _as_nobody(uid: int | None) -> list[str]:
+    if uid is None:
+        return []
+    dropped = ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+    return ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", *dropped, "--"]
+
+
+def _system() -> list[str]:
+    arguments = []
+    for folder in ("/etc", "/etc/ssl", "/home"):
+        arguments += ["--perms", "0755", "--dir", folder]
+    arguments += ["--ro-bind", "/usr", "/usr"]
+    for name in ("/bin", "/sbin", "/lib", "/lib64", "/lib32"):
+        path = Path(name)
+        if path.is_symlink():
+            arguments += ["--symlink", str(path.readlink()), name]
+        elif path.is_dir():
+            arguments += ["--ro-bind", name, name]
+    for name in FROM_ETC:
+        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    arguments += ["--proc", "/proc", "--dev", "/dev", *_tmpfs("/dev/shm", _SHARED)]
+    return [*arguments, *_tmpfs("/tmp", _SCRATCH), *_tmpfs("/home/student", _SCRATCH)]
+
+
+def _tmpfs(path: str, bytes_: int) -> list[str]:
+    return ["--perms", "1777", "--size", str(bytes_), "--tmpfs", path]
+
+
+def _parents(path: Path | PurePosixPath) -> list[str]:
+    """Folders above ``path``, readable: those that bubblewrap makes by itself are not."""
+    arguments = []
+    for parent in reversed(list(path.parents)[:-1]):
+        arguments += ["--perms", "0755", "--dir", str(parent)]
+    return arguments
+
+
+def _python() -> list[str]:
+    """This Python: its virtual environment and the installation behind it."""
+    arguments = []
+    prefixes = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]}
+    for prefix in sorted(prefixes):
+        if not prefix.is_relative_to("/usr"):
+            arguments += [*_parents(prefix), "--ro-bind", str(prefix), str(prefix)]
+    return arguments
+
+
+def _kit(parts: Sequence[str]) -> list[str]:
+    """The parts of the kit, in KIT; the whole of it is hidden where it is installed in Python's folders."""
+    package = Path(autograder.__path__[0])
+    arguments = [*_parents(KIT / "autograder" / "x")]
+    if any(package.is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix, "/usr")):
+        arguments += ["--size", "4096", "--tmpfs", str(package), "--remount-ro", str(package)]
+    for part in parts:
+        target = KIT / "autograder" / part
+        arguments += [*_parents(target), "--ro-bind", str(package / part), str(target)]
+    return arguments
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PYTHONPATH": str(KIT),
+        "HOME": "/home/student",
+        "IPYTHONDIR": "/home/student/.ipython",
+        "MPLCONFIGDIR": "/home/student/.matplotlib",
+        "TMPDIR": "/tmp",
+        "LANG": "C.UTF-8",
+    }
