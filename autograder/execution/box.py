@@ -13,10 +13,12 @@ import random
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,9 +53,10 @@ class BoxFailed(RuntimeError):
 class Box:
     """One box for one process and what it starts. Use it as a context manager, then:
 
-    ``command`` gives the command line to start (with ``pass_fds``), ``started`` waits until it runs
-    and watches it, ``end`` kills everything in it, ``copy_out`` brings home what it left. ``why`` says
-    which limit ended it, if one did.
+    ``command`` gives the command line to start, with ``pass_fds`` and with ``stdin`` as its standard
+    input; ``started`` waits until the box is there, lets the program in it begin, and watches it;
+    ``end`` kills everything in it; ``copy_out`` brings home what it left. ``running`` does the first
+    three. ``why`` says which limit ended the box, if one did.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -70,6 +73,7 @@ class Box:
         self._filter = seccomp.open_filter()
         self._status, self._status_writable = os.pipe()
         os.set_inheritable(self._status_writable, True)
+        self.stdin, self._go = os.pipe()
         self.pass_fds: tuple[int, ...] = (self._filter, self._status_writable)
         self._pidfd = -1
         self._work = -1
@@ -119,12 +123,8 @@ class Box:
         # both are file systems in memory without a limit
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(WORK), "--"]
         # what bubblewrap says goes to the log; what the program says, into its own notebook or nowhere
-        start = [
-            "/bin/sh",
-            "-c",
-            'cp -r /sandbox/in/. . && : >/tmp/.ready && exec "$@" >/dev/null 2>&1',
-            "sh",
-        ]
+        gate = 'cp -r /sandbox/in/. . && : >/tmp/.ready && read -r go && exec "$@" </dev/null >/dev/null 2>&1'
+        start = ["/bin/sh", "-c", gate, "sh"]
         return [find_bwrap(), *arguments, *_as_nobody(self._uid), *self._limited(), *start, *inner]
 
     def _limited(self) -> list[str]:
@@ -144,25 +144,53 @@ class Box:
         """Wait until the process in the box runs, and watch it from then on. Raises BoxFailed."""
         os.close(self._status_writable)
         os.close(self._filter)
+        os.close(self.stdin)
+        self.stdin = -1
         self.pass_fds = ()
         with os.fdopen(self._status, "rb", closefd=False) as status:
             line = status.readline()
         if not line:
-            raise BoxFailed(f"bubblewrap could not make the box: {self._said()}")
+            raise BoxFailed(f"bubblewrap could not make the box: {self.said()}")
         child = json.loads(line)["child-pid"]
         self._pidfd = os.pidfd_open(child)
         root = Path(f"/proc/{child}/root")
         end = time.monotonic() + PATIENCE
         while not (root / "tmp" / ".ready").exists():
             if self._ended(0.005) or time.monotonic() > end:
-                raise BoxFailed(f"the box ended before its program ran: {self._said()}")
+                raise BoxFailed(f"the box ended before its program ran: {self.said()}")
         # an open folder outlives the box: it can be read when every process in it is dead
         self._work = os.open(root / WORK.relative_to("/"), os.O_RDONLY | os.O_DIRECTORY)
         scratch = [os.open(root / name, os.O_RDONLY | os.O_DIRECTORY) for name in ("tmp", "home/student")]
         self._watchdog = Watchdog(child, self.limits, [self._work, *scratch], self.sockets, self.end)
         self._watchdog.start()
+        os.write(self._go, b"go\n")
 
-    def _said(self) -> str:
+    @contextmanager
+    def running(
+        self, inner: Sequence[str], environment: Mapping[str, str], **more: Any
+    ) -> "Iterator[subprocess.Popen[bytes]]":
+        """Start ``inner`` in the box (see :meth:`command`); whatever is left of it is killed in the end."""
+        with (
+            self.log.open("wb") as log,
+            subprocess.Popen(
+                self.command(inner, environment, **more),
+                cwd="/",
+                env={"PATH": "/usr/bin:/bin"},
+                pass_fds=self.pass_fds,
+                stdin=self.stdin,
+                stdout=log,
+                stderr=log,
+            ) as process,
+        ):
+            try:
+                self.started()
+                yield process
+            finally:
+                self.end()
+                process.kill()
+
+    def said(self) -> str:
+        """What bubblewrap said, in one line."""
         said = self.log.read_text(errors="replace").strip() if self.log.exists() else ""
         return plain(" ".join(said.split()))[:500] or "it said nothing"
 
@@ -183,15 +211,20 @@ class Box:
         self.end()
         return harvest.copy_out(self._work, target, self.limits) if self._work >= 0 else []
 
+    def names(self) -> list[str]:
+        """The names in the working folder."""
+        with os.scandir(self._work) as entries:
+            return [entry.name for entry in entries]
+
     def close(self) -> None:
         """End the box and give everything back."""
         self.end()
         if self._watchdog:
             self._watchdog.stop()
-        for descriptor in (*self.pass_fds, self._status, self._pidfd, self._work):
+        for descriptor in (*self.pass_fds, self._status, self._pidfd, self._work, self.stdin, self._go):
             if descriptor >= 0:
                 os.close(descriptor)
-        self.pass_fds, self._status, self._pidfd, self._work = (), -1, -1, -1
+        self.pass_fds, self._status, self._pidfd, self._work, self.stdin, self._go = (), -1, -1, -1, -1, -1
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

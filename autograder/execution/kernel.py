@@ -47,7 +47,13 @@ class BoxProvisioner(LocalProvisioner):
         settings = await super().pre_launch(**settings)
         settings["cmd"] = box.command(settings["cmd"], environment)
         log = box.log.open("wb")
-        bare: dict[str, Any] = {"env": {"PATH": "/usr/bin:/bin"}, "cwd": "/", "stdout": log, "stderr": log}
+        bare: dict[str, Any] = {
+            "env": {"PATH": "/usr/bin:/bin"},
+            "cwd": "/",
+            "stdout": log,
+            "stderr": log,
+            "stdin": box.stdin,
+        }
         return {**settings, **bare, "pass_fds": box.pass_fds}
 
     async def launch_kernel(self, cmd: list[str], **settings: Any) -> Any:
