@@ -26,6 +26,7 @@ build/facts: $(wildcard solutions/*/*.ipynb tests/submissions/*/*.toml autograde
 	python -m tests.mutation.keep_facts
 
 mutants: build/facts ## how many small changes to the rubrics and to grading the tests notice
+	python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1 # its operators; in no lock
 	python -m tests.mutation
 
 book: $(VENV)/installed
