@@ -18,7 +18,8 @@ class NotANotebook(ValueError):
 def rehearse(assignment: str, notebook: Path, seed: int | None = None) -> Report:
     """The report on a fresh run of ``notebook`` from an empty store, without its check cells.
 
-    The run is in a folder of its own, which is removed; nothing beside the notebook is touched.
+    The run is in a folder of its own, which is removed; nothing beside the notebook is touched. It is
+    one's own notebook, so there is no sandbox.
     ``seed`` defaults to a random one. Raises UnknownAssignment, NotANotebook, and StoreError when
     the run left a store that cannot be read.
     """
@@ -36,7 +37,7 @@ def rehearse(assignment: str, notebook: Path, seed: int | None = None) -> Report
     seed = secrets.randbelow(2**32) if seed is None else seed
     with (
         tempfile.TemporaryDirectory(prefix="kit-rehearsal-", ignore_cleanup_errors=True) as folder,
-        WarmReader() as reader,
+        WarmReader(sandbox=False) as reader,
     ):
-        execution = run_notebook(opened, Path(folder), seed)
+        execution = run_notebook(opened, Path(folder), seed, sandbox=False)
         return grade(rubric, collect(execution, seed, rubric.features(seed), reader))

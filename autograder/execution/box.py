@@ -13,8 +13,8 @@ import random
 import select
 import shutil
 import signal
+import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,28 +22,17 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import autograder
 from autograder.evidence.text import plain
-from autograder.execution import harvest, seccomp
+from autograder.execution import harvest, mounts, seccomp
 from autograder.execution.find_bwrap import find_bwrap
 from autograder.execution.limits import Limits
+from autograder.execution.mounts import NOTEBOOK_PARTS, WORK
 from autograder.execution.watch import Watchdog
 
-#: The working folder, in the box.
-WORK = PurePosixPath("/sandbox/work")
-#: Where the kit's own files are, in the box.
-KIT = PurePosixPath("/sandbox/kit")
-#: The parts of the kit that a notebook needs. Rubrics, grading and reports are not among them.
-NOTEBOOK_PARTS = ("__init__.py", "notebook.py", "workspace")
-#: Files of /etc that programs need, besides those the box has of its own.
-FROM_ETC = ("ld.so.cache", "localtime", "ssl/certs", "fonts", "alternatives", "mime.types", "nsswitch.conf")
 #: Seconds until a box that does not start is given up.
 PATIENCE = 30
 #: As root, the box's processes belong to a user id from here up that no account has.
 FIRST_FREE_UID = 1 << 20
-
-_SCRATCH = 256 << 20  # bytes of /tmp and of the home folder, each
-_SHARED = 64 << 20  # bytes of /dev/shm
 
 
 class BoxFailed(RuntimeError):
@@ -68,7 +57,7 @@ class Box:
         self.incoming = self.folder / "in"
         self.log = self.folder / "log"
         for path in (self.sockets, self.incoming, self.folder / "etc"):
-            path.mkdir()
+            path.mkdir(mode=0o755)
         self._uid = random.randrange(FIRST_FREE_UID, 2 * FIRST_FREE_UID) if os.geteuid() == 0 else None
         self._filter = seccomp.open_filter()
         self._status, self._status_writable = os.pipe()
@@ -84,6 +73,13 @@ class Box:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def bring(self, folder: Path) -> None:
+        """Copy the files of ``folder`` into the working folder that the box starts with."""
+        shutil.copytree(folder, self.incoming, symlinks=True, dirs_exist_ok=True)
+        for path in (self.incoming, *self.incoming.rglob("*")):
+            if not path.is_symlink():  # whose files they are in the box decides nothing
+                path.chmod(0o755 if path.is_dir() else 0o644)
 
     def command(
         self,
@@ -105,19 +101,23 @@ class Box:
         }
         for name, text in accounts.items():
             (self.folder / "etc" / name).write_text(text)
-        self.incoming.chmod(0o755)
         for path in (self.sockets, *self.sockets.iterdir()):
             if self._uid:
                 os.chown(path, self._uid, self._uid)
-        arguments = [*_namespaces(self._uid), *_system(), *_python()]
+        arguments = [*mounts.namespaces(self._uid), *mounts.system(), *mounts.python()]
         for name in accounts:
             arguments += ["--ro-bind", str(self.folder / "etc" / name), f"/etc/{name}"]
-        arguments += _kit(parts)
+        arguments += mounts.kit(parts)
         for source, target in (readable or {}).items():
-            arguments += [*_parents(target), "--ro-bind", str(source), str(target)]
-        arguments += [*_parents(self.sockets), "--bind", str(self.sockets), str(self.sockets)]
-        arguments += ["--ro-bind", str(self.incoming), "/sandbox/in", *_tmpfs(str(WORK), self.limits.disk)]
-        for name, value in {**environment, **_environment()}.items():
+            arguments += [*mounts.parents(target), "--ro-bind", str(source), str(target)]
+        arguments += [*mounts.parents(self.sockets), "--bind", str(self.sockets), str(self.sockets)]
+        arguments += [
+            "--ro-bind",
+            str(self.incoming),
+            "/sandbox/in",
+            *mounts.tmpfs(str(WORK), self.limits.disk),
+        ]
+        for name, value in {**environment, **mounts.environment()}.items():
             arguments += ["--setenv", name, value]
         arguments += ["--seccomp", str(self._filter), "--json-status-fd", str(self._status_writable)]
         # both are file systems in memory without a limit
@@ -125,7 +125,7 @@ class Box:
         # what bubblewrap says goes to the log; what the program says, into its own notebook or nowhere
         gate = 'cp -r /sandbox/in/. . && : >/tmp/.ready && read -r go && exec "$@" </dev/null >/dev/null 2>&1'
         start = ["/bin/sh", "-c", gate, "sh"]
-        return [find_bwrap(), *arguments, *_as_nobody(self._uid), *self._limited(), *start, *inner]
+        return [find_bwrap(), *arguments, *mounts.as_nobody(self._uid), *self._limited(), *start, *inner]
 
     def _limited(self) -> list[str]:
         limits = self.limits
@@ -211,6 +211,18 @@ class Box:
         self.end()
         return harvest.copy_out(self._work, target, self.limits) if self._work >= 0 else []
 
+    def read(self, name: str, most: int) -> bytes | None:
+        """A file of the working folder; None where it is missing, no file, or larger than ``most`` bytes."""
+        try:
+            source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._work)
+        except OSError:
+            return None
+        with os.fdopen(source, "rb") as file:
+            if not stat.S_ISREG(os.fstat(source).st_mode):
+                return None
+            content = file.read(most + 1)
+        return content if len(content) <= most else None
+
     def names(self) -> list[str]:
         """The names in the working folder."""
         with os.scandir(self._work) as entries:
@@ -226,85 +238,3 @@ class Box:
                 os.close(descriptor)
         self.pass_fds, self._status, self._pidfd, self._work, self.stdin, self._go = (), -1, -1, -1, -1, -1
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _namespaces(uid: int | None) -> list[str]:
-    arguments = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    arguments += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
-    arguments += ["--hostname", "box"]
-    if uid is None:
-        return [*arguments, "--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
-    # no user namespace for root: in it the kernel's uid would stay 0, which no process limit binds
-    for capability in ("SETUID", "SETGID", "SETPCAP"):
-        arguments += ["--cap-add", f"CAP_{capability}"]
-    return arguments
-
-
-def _as_nobody(uid: int | None) -> list[str]:
-    if uid is None:
-        return []
-    dropped = ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
-    return ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", *dropped, "--"]
-
-
-def _system() -> list[str]:
-    arguments = []
-    for folder in ("/etc", "/etc/ssl", "/home"):
-        arguments += ["--perms", "0755", "--dir", folder]
-    arguments += ["--ro-bind", "/usr", "/usr"]
-    for name in ("/bin", "/sbin", "/lib", "/lib64", "/lib32"):
-        path = Path(name)
-        if path.is_symlink():
-            arguments += ["--symlink", str(path.readlink()), name]
-        elif path.is_dir():
-            arguments += ["--ro-bind", name, name]
-    for name in FROM_ETC:
-        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    arguments += ["--proc", "/proc", "--dev", "/dev", *_tmpfs("/dev/shm", _SHARED)]
-    return [*arguments, *_tmpfs("/tmp", _SCRATCH), *_tmpfs("/home/student", _SCRATCH)]
-
-
-def _tmpfs(path: str, bytes_: int) -> list[str]:
-    return ["--perms", "1777", "--size", str(bytes_), "--tmpfs", path]
-
-
-def _parents(path: Path | PurePosixPath) -> list[str]:
-    """Folders above ``path``, readable: those that bubblewrap makes by itself are not."""
-    arguments = []
-    for parent in reversed(list(path.parents)[:-1]):
-        arguments += ["--perms", "0755", "--dir", str(parent)]
-    return arguments
-
-
-def _python() -> list[str]:
-    """This Python: its virtual environment and the installation behind it."""
-    arguments = []
-    prefixes = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]}
-    for prefix in sorted(prefixes):
-        if not prefix.is_relative_to("/usr"):
-            arguments += [*_parents(prefix), "--ro-bind", str(prefix), str(prefix)]
-    return arguments
-
-
-def _kit(parts: Sequence[str]) -> list[str]:
-    """The parts of the kit, in KIT; the whole of it is hidden where it is installed in Python's folders."""
-    package = Path(autograder.__path__[0])
-    arguments = [*_parents(KIT / "autograder" / "x")]
-    if any(package.is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix, "/usr")):
-        arguments += ["--size", "4096", "--tmpfs", str(package), "--remount-ro", str(package)]
-    for part in parts:
-        target = KIT / "autograder" / part
-        arguments += [*_parents(target), "--ro-bind", str(package / part), str(target)]
-    return arguments
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "PYTHONPATH": str(KIT),
-        "HOME": "/home/student",
-        "IPYTHONDIR": "/home/student/.ipython",
-        "MPLCONFIGDIR": "/home/student/.matplotlib",
-        "TMPDIR": "/tmp",
-        "LANG": "C.UTF-8",
-    }

@@ -1,7 +1,6 @@
 """A Jupyter kernel in a box: the provisioner that starts it there, and a client that it cannot flood."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ class BoxProvisioner(LocalProvisioner):
     async def pre_launch(self, **settings: Any) -> dict[str, Any]:
         """Prepare the box and the command line that starts the kernel in it."""
         self.box = box = Box(Limits(**self.limits))
-        shutil.copytree(settings.get("cwd") or Path.cwd(), box.incoming, symlinks=True, dirs_exist_ok=True)
+        box.bring(Path(settings.get("cwd") or Path.cwd()))
         manager: Any = self.parent
         manager.transport = "ipc"
         manager.ip = str(box.sockets / "k")
@@ -121,6 +120,10 @@ class BoundedNotebookClient(NotebookClient):
     flooded: str | None = None
     _received = 0
 
+    async def _async_handle_timeout(self, timeout: int, cell: Any = None) -> Any:
+        self.shutdown_kernel = "immediate"  # one that takes too long would not end when asked to, either
+        return await super()._async_handle_timeout(timeout, cell)
+
     def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
         """Count a message, and pass it on while there is room."""
         self._received += len(json.dumps(msg["content"], default=str)) + sum(map(len, msg.get("buffers", ())))
@@ -130,5 +133,6 @@ class BoundedNotebookClient(NotebookClient):
             self.flooded = f"its cells printed and displayed more than {size(self.most_output)}"
             provisioner: Any = self.km.provisioner if self.km else None
             if provisioner and provisioner.process:
+                self.shutdown_kernel = "immediate"
                 provisioner.process.kill()
         return None

@@ -15,11 +15,11 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from autograder.execution.box import WORK, BoxFailed
 from autograder.execution.environment import kernel_environment
 from autograder.execution.find_bwrap import find_bwrap
 from autograder.execution.kernel import BoundedNotebookClient, BoxKernelManager
 from autograder.execution.limits import USUAL, Limits
+from autograder.execution.mounts import WORK
 from autograder.workspace.prepared import put_store
 
 #: The name beside an execution's folder under which the box tells how it ended.
@@ -84,15 +84,17 @@ def run_notebook(
 
 def _execute(client: NotebookClient, environment: dict[str, str], limits: Limits) -> str | None:
     """Run a client's notebook; in one line why it ended early, if it did."""
+    begun = []
+    client.on_notebook_start = lambda notebook: begun.append(True)
     try:
         client.execute(env=environment)
     except CellTimeoutError:
         return f"a cell took longer than {limits.cell:g} seconds"
     except DeadKernelError:
         return "the kernel died"
-    except BoxFailed:
-        raise
     except Exception as error:
+        if not begun:  # no line of the submission has run: this is not its doing
+            raise
         # the kernel is the submission's: it can send anything, and what it did before stands
         return f"its kernel sent what is no notebook output ({type(error).__name__})"
     return None

@@ -1,11 +1,11 @@
-"""Score a model that can only be loaded by running code that it brings: in a process of its own.
+"""Score a model that can only be loaded by running code that it brings: in a box.
 
-``score_untrusted`` is the one door for pickles and other frameworks. The process gets the features
-and no labels, a scrubbed environment and a time limit. It is not a sandbox: it can read what the
-user running it can read.
+``score_untrusted`` is the one door for pickles and other frameworks. What runs gets the features and
+no labels, and has limits.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,37 +15,72 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from autograder.evidence import Scoring
+from autograder.execution.box import Box
 from autograder.execution.environment import kernel_environment
+from autograder.execution.limits import Limits
 
 #: Seconds that loading and scoring one model may take.
 TIMEOUT = 60
 #: An answer longer than this is not read, in bytes.
 LARGEST_ANSWER = 4 << 20
+COMMAND = [sys.executable, "-m", "autograder.evidence.score_process"]
+#: The parts of the kit that the command needs.
+PARTS = ("__init__.py", "evidence", "workspace")
 
 _scoring = TypeAdapter(Scoring)
 
 
-def score_untrusted(folder: Path, features: pd.DataFrame, timeout: float = TIMEOUT) -> Scoring:
-    """What the model in ``folder`` answers for ``features``. Never raises: failing is an answer, too."""
-    with tempfile.TemporaryDirectory(prefix="kit-score-", ignore_cleanup_errors=True) as home:
-        answer = Path(home) / "answer.json"
-        request = {"folder": str(folder.resolve()), "features": features.to_dict(orient="split")}
-        try:
-            subprocess.run(
-                [sys.executable, "-m", "autograder.execution.score_process", str(answer)],
-                input=json.dumps(request).encode(),
-                env=kernel_environment(Path(home)),
-                cwd=home,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Scoring(error=f"loading it and asking it took longer than {timeout:g} seconds")
-        if not answer.is_file() or answer.stat().st_size > LARGEST_ANSWER:
-            return Scoring(error="the process that loaded it ended without an answer")
-        try:
-            return _scoring.validate_json(answer.read_bytes())
-        except ValidationError:
-            return Scoring(error="the process that loaded it gave an answer that is no prediction")
+def score_untrusted(
+    folder: Path, features: pd.DataFrame, timeout: float = TIMEOUT, sandbox: bool = True
+) -> Scoring:
+    """What the model in ``folder`` answers for ``features``; failing is an answer, too.
+
+    Without ``sandbox`` it is asked in a process of its own, with a scrubbed environment, which can do
+    all that the user running this can. Raises NoSandbox and BoxFailed, see
+    :func:`autograder.execution.run_notebook`.
+    """
+    with tempfile.TemporaryDirectory(prefix="kit-score-", ignore_cleanup_errors=True) as name:
+        home = Path(name)
+        shutil.copytree(folder, home / "model", symlinks=True)
+        request = json.dumps(features.to_dict(orient="split"))
+        (home / "request.json").write_text(request, encoding="utf-8")
+        answer = _boxed(home, timeout) if sandbox else _unboxed(home, timeout)
+    if isinstance(answer, str):
+        return Scoring(error=answer)
+    try:
+        return _scoring.validate_json(answer)
+    except ValidationError:
+        return Scoring(error="the process that loaded it gave an answer that is no prediction")
+
+
+def _boxed(home: Path, timeout: float) -> bytes | str:
+    """The answer, or in one line why there is none."""
+    with Box(Limits(wall=timeout)) as box:
+        box.bring(home)
+        environment = kernel_environment(home)
+        with box.running(COMMAND, environment, parts=PARTS) as process:
+            process.wait()
+        if box.why:
+            return f"loading it and asking it was ended: {box.why}"
+        answer = box.read("answer.json", LARGEST_ANSWER)
+    return answer or "the process that loaded it ended without an answer"
+
+
+def _unboxed(home: Path, timeout: float) -> bytes | str:
+    try:
+        subprocess.run(
+            COMMAND,
+            env=kernel_environment(home),
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"loading it and asking it took longer than {timeout:g} seconds"
+    answer = home / "answer.json"
+    if not answer.is_file() or answer.stat().st_size > LARGEST_ANSWER:
+        return "the process that loaded it ended without an answer"
+    return answer.read_bytes()

@@ -25,11 +25,15 @@ _scoring = TypeAdapter(Scoring)
 
 
 class WarmReader:
-    """Reads stores and scores models through one warm process; use it as a context manager."""
+    """Reads stores and scores models through one warm process; use it as a context manager.
 
-    def __init__(self) -> None:
+    Models that bring code are asked in a box; without ``sandbox``, in a process of their own.
+    """
+
+    def __init__(self, sandbox: bool = True) -> None:
+        self.sandbox = sandbox
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "autograder.execution.warm_process"],
+            [sys.executable, "-P", "-m", "autograder.execution.warm_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -83,7 +87,7 @@ class WarmReader:
                 return _scoring.validate_python(answer["scoring"])
             if not answer.get("foreign"):
                 return Scoring(error=str(answer.get("error")))
-        return score_untrusted(folder, features)
+        return score_untrusted(folder, features, sandbox=self.sandbox)
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin and self._process.stdout

@@ -59,7 +59,7 @@ class Watchdog(threading.Thread):
         if files > limits.files:
             return f"it made {files} files, where {limits.files} are allowed"
         if time.monotonic() - self._from > limits.wall:
-            return f"the whole notebook took longer than {limits.wall:g} seconds"
+            return f"it took longer than {limits.wall:g} seconds"
         with contextlib.suppress(OSError), os.scandir(self.sockets) as entries:
             sizes = [entry.stat(follow_symlinks=False).st_size for entry in entries]
             if len(sizes) > MOST_SOCKETS or sum(sizes) > LARGEST_SOCKETS:

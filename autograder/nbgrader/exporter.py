@@ -8,9 +8,10 @@ import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters.base import NbGraderException
+from traitlets import Bool, Dict
 
 from autograder.evidence.text import one_line
-from autograder.execution import WarmReader
+from autograder.execution import Limits, NoSandbox, WarmReader, check_sandbox
 from autograder.nbgrader.course import Course, Submission
 from autograder.nbgrader.generate import register
 from autograder.nbgrader.gradebook import start_at_zero
@@ -28,6 +29,13 @@ class SubmissionExporter(NotebookExporter):
     preprocessors find the course, the warm reader and the submission at hand on it.
     """
 
+    unsafe_no_sandbox = Bool(
+        False, help="Run submissions without the sandbox, as yourself. For your own notebooks only."
+    ).tag(config=True)
+    limits = Dict(help="Limits of a submission's run that differ from the usual ones, by name.").tag(
+        config=True
+    )
+
     def __init__(self, parent: Any = None, **settings: Any) -> None:
         super().__init__(parent=parent, **settings)
         if parent is None:  # nbgrader lists an exporter's settings without using it
@@ -38,15 +46,29 @@ class SubmissionExporter(NotebookExporter):
         try:
             self.rubric = load_rubric(assignment)
             self.release = register(parent.coursedir, assignment, self.config)
-        except (UnknownAssignment, NbGraderException, RuntimeError) as error:
+            self.run_limits = Limits(**self.limits)
+            self._expect_sandbox()
+        except (UnknownAssignment, NbGraderException, NoSandbox, RuntimeError, TypeError) as error:
             # nbgrader ends on an NbGraderException without saying a word
             self.log.error("%s cannot be graded: %s", assignment, error)
             raise NbGraderException(str(error)) from error
         self.seed = self.course.seed(assignment)
         self.submission = Submission("", assignment)
         parent.pre_convert_hook = self.before_submission
-        self.reader = WarmReader()
+        self.reader = WarmReader(sandbox=not self.unsafe_no_sandbox)
         weakref.finalize(self, self.reader.close)
+
+    def _expect_sandbox(self) -> None:
+        """Raises NoSandbox, with the way out, where submissions could not be shut in."""
+        if self.unsafe_no_sandbox:
+            self.log.warning("WITHOUT A SANDBOX: what is submitted runs as you, and can do what you can.")
+            return
+        try:
+            check_sandbox()
+        except NoSandbox as error:
+            raise NoSandbox(
+                f"{error} For notebooks of your own only: --SubmissionExporter.unsafe_no_sandbox=True."
+            ) from error
 
     def before_submission(self, assignment: str, student: str, notebooks: list[str]) -> None:
         """nbgrader's pre-convert hook: the submission starts at zero, pending.

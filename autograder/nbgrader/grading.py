@@ -59,7 +59,10 @@ class ExecuteAndGrade(NbGraderPreprocessor):
             return self._ungraded()
         folder = exporter.course.empty_evidence(submission.assignment, submission.student)
         copy_files(handed_in, folder)
-        execution = run_notebook(nb, folder, exporter.seed)
+        execution = run_notebook(
+            nb, folder, exporter.seed, exporter.run_limits, sandbox=not exporter.unsafe_no_sandbox
+        )
+        submission.notes += [f"left aside of what it made: {refused}" for refused in execution.refused]
         # beside the student's folder, never in it: what stands there under this name may be a trap
         nbformat.write(execution.notebook, folder.parent / "executed.ipynb")
         features = exporter.rubric.features(exporter.seed)
