@@ -187,7 +187,12 @@ def test_an_accuracy_is_a_share(accuracy: float, status: Status) -> None:
         (evidence_of(), "two-variants", NOT_ATTEMPTED, []),
         (without(work(), "two"), "two-variants", FAILED, ["1 further run;"]),
         (answered(without(work(), "two"), "one", error="it broke"), "two-variants", FAILED, ["it broke"]),
-        (changed(work(UNSCORED), "two", status="FAILED"), "two-variants", FAILED, ["3 further runs", "one counts"]),
+        (
+            changed(work(UNSCORED), "two", status="FAILED"),
+            "two-variants",
+            FAILED,
+            ["3 further runs", "one counts"],
+        ),
         (work(), "variants-true", PASSED, ["depth 1", "depth 5"]),
         (changed(work(), "two", metrics={}), "variants-true", FAILED, ["depth 5"]),
         (changed(work(), "one", params={"max_depth": "7"}), "variants-true", FAILED, ["max_depth"]),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autograder.evidence.text import plain
 from autograder.execution.limits import Limits, size
+from autograder.workspace.database import DATABASE
 
 #: Folders deeper than this are left behind.
 DEEPEST = 20
@@ -21,6 +22,11 @@ def copy_out(folder: int, target: Path, limits: Limits) -> list[str]:
     of the bytes really read, and all together they are within ``limits``.
     """
     return _Harvest(folder, limits).run(target)
+
+
+def _evidence_first(name: str) -> tuple[bool, str]:
+    """The order of copying: no litter may use up the limits before the store is home."""
+    return not name.startswith((DATABASE, "mlruns")), name
 
 
 class _Harvest:
@@ -42,7 +48,7 @@ class _Harvest:
 
     def _folder(self, folder: int, target: Path, path: Path, depth: int) -> None:
         target.mkdir(parents=True, exist_ok=True)
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(os.listdir(folder), key=_evidence_first):
             inside = path / name
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             self.files_left -= 1

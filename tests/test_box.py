@@ -1,0 +1,294 @@
+"""What submissions try, in the box: every limit ends them, nothing of the machine is to be seen."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from autograder.execution import Execution, Limits, check_sandbox, run_notebook
+from tests.conftest import ROOT, run
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the box needs Linux")
+
+#: Tight, so that breaking them takes seconds.
+LIMITS = Limits(
+    cell=4,
+    wall=30,
+    memory=700 << 20,
+    process_memory=1 << 30,
+    processes=64,
+    disk=32 << 20,
+    files=2_000,
+    file_size=16 << 20,
+    cpu=60,
+    output=200_000,
+)
+BEFORE = "open('before.txt', 'w').write('done before')"
+AFTER = "open('after.txt', 'w').write('done after')"
+
+Attempt = Callable[..., Execution]
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Attempt:
+    """Run cells in a box, between one that leaves before.txt and one that leaves after.txt."""
+
+    def make(*cells: str, **limits: Any) -> Execution:
+        folder = tmp_path / "work"
+        folder.mkdir()
+        notebook = new_notebook(cells=[new_code_cell(source) for source in (BEFORE, *cells, AFTER)])
+        changed = Limits(**{name: limits.get(name, getattr(LIMITS, name)) for name in LIMITS.__slots__})
+        return run_notebook(notebook, folder, 1, changed)
+
+    return make
+
+
+def errors(execution: Execution) -> list[str]:
+    """The names of the exceptions that cells raised."""
+    outputs = [output for cell in execution.notebook.cells for output in cell.outputs]
+    return [output.ename for output in outputs if output.output_type == "error"]
+
+
+def printed(execution: Execution) -> str:
+    outputs = [output for cell in execution.notebook.cells for output in cell.outputs]
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
+ENDED = {
+    "an infinite loop": ("while True: pass", "a cell took longer than 4 seconds"),
+    "a loop that ignores interrupts": (
+        "import time\nwhile True:\n    try: time.sleep(0.1)\n    except BaseException: pass",
+        "a cell took longer than 4 seconds",
+    ),
+    "a regular expression that holds the interpreter": (
+        "import re\nre.match(r'(a+)+$', 'a' * 60 + 'b')",
+        "a cell took longer than 4 seconds",
+    ),
+    "memory in many processes": (
+        "import os, time\nfor _ in range(6):\n    if not os.fork():\n"
+        "        kept = b'x' * (150 << 20)\n        time.sleep(60)\n        os._exit(0)\ntime.sleep(60)",
+        "of memory, where 700 MiB are allowed",
+    ),
+    "a flood of small files": (
+        "for n in range(10**6):\n    open(f'file{n}', 'w').close()",
+        "files, where 2000 are allowed",
+    ),
+    "a flood of text": ("while True: print('x' * 1000)", "printed and displayed more than 195 KiB"),
+    "a flood of display data": (
+        "from IPython.display import display\nwhile True:\n    display({'text/plain': 'x' * 1000}, raw=True)",
+        "printed and displayed more than 195 KiB",
+    ),
+    "a flood of updates of one display": (
+        "from IPython.display import display\nhandle = display('', display_id=True)\n"
+        "while True:\n    handle.update('x' * 1000)",
+        "printed and displayed more than 195 KiB",
+    ),
+    "os._exit": ("import os\nos._exit(3)", "the kernel died"),
+    "a kernel that kills itself": (
+        "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+        "the kernel died",
+    ),
+    "files among the kernel's sockets": (
+        "import glob, os, time\nplace = os.path.dirname(glob.glob('/tmp/kit-*/s/k-*')[0])\n"
+        "open(place + '/big', 'wb').write(b'x' * (4 << 20))\ntime.sleep(60)",
+        "into the folder of the kernel's sockets",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ENDED)
+def test_a_limit_ends_the_run_is_named_and_what_was_done_before_stays(attempt: Attempt, what: str) -> None:
+    source, words = ENDED[what]
+    execution = attempt(source)
+    assert execution.stopped is not None
+    assert words in execution.stopped
+    assert (execution.folder / "before.txt").read_text() == "done before"
+    assert not (execution.folder / "after.txt").exists()
+
+
+REFUSED = {
+    "a fork bomb": ("import os\nwhile True:\n    os.fork() or os.setsid()", "BlockingIOError"),
+    "memory in one process": ("kept = []\nwhile True: kept.append(bytearray(50 << 20))", "MemoryError"),
+    "a file that is too large": ("open('large', 'wb').write(b'x' * (20 << 20))", "OSError"),
+    "a full disk": ("for n in range(9):\n    open(f'part{n}', 'wb').write(b'x' * (8 << 20))", "OSError"),
+    "more shared memory than there is": (
+        "from multiprocessing.shared_memory import SharedMemory\n"
+        "shared = SharedMemory(create=True, size=200 << 20)\nshared.buf[:] = b'x' * (200 << 20)",
+        "OSError",
+    ),
+    "memory without a name": ("import os\nos.memfd_create('x')", "PermissionError"),
+    "a question to nobody": ("input('?')", "StdinNotImplementedError"),
+    "sys.exit": ("import sys\nsys.exit(1)", "SystemExit"),
+    "a namespace of its own": (
+        "import ctypes, os\nif ctypes.CDLL(None, use_errno=True).unshare(0x10000000):\n"
+        "    raise PermissionError(ctypes.get_errno())",
+        "PermissionError",
+    ),
+    "a new password for root": ("open('/etc/passwd', 'w')", "OSError"),
+    "a tool that is no tool": ("open('/usr/bin/python3', 'w')", "OSError"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_the_box_refuses_is_an_error_of_the_cell_and_the_run_goes_on(
+    attempt: Attempt, what: str
+) -> None:
+    source, error = REFUSED[what]
+    # a fork bomb's processes are the box's to end; the memory watchdog must not be faster
+    execution = attempt(source, memory=4 << 30, cell=10)
+    if what == "a fork bomb" and execution.stopped:
+        assert (execution.folder / "before.txt").exists()
+        return
+    if error == "OSError":
+        assert errors(execution)[0] in ("OSError", "PermissionError")
+    else:
+        assert errors(execution) == [error]
+    assert execution.stopped is None
+    assert (execution.folder / "after.txt").exists()
+
+
+def test_the_whole_run_has_a_time_limit_too(attempt: Attempt) -> None:
+    execution = attempt(*["import time; time.sleep(2)"] * 5, wall=4)
+    assert execution.stopped == "it took longer than 4 seconds"
+    assert (execution.folder / "before.txt").exists()
+
+
+def test_nothing_that_was_started_outlives_the_run(attempt: Attempt) -> None:
+    mark = f"sleep 98{time.time_ns() % 10**6}"
+    attempt(
+        f"import subprocess\nsubprocess.Popen({mark.split()!r}, start_new_session=True)\n"
+        f"subprocess.Popen(['setsid', 'nohup', *{mark.split()!r}])"
+    )
+    commands = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if command and mark in " ".join(command)]
+
+
+def test_links_pipes_and_devices_are_left_behind_and_named(attempt: Attempt) -> None:
+    execution = attempt(
+        "import os, socket\nos.symlink('/etc/passwd', 'passwd'); os.symlink('/', 'everything')\n"
+        "os.mkfifo('pipe'); socket.socket(socket.AF_UNIX).bind('socket')\n"
+        "open('bad\\nname', 'w').close(); open(b'\\xff\\xfe', 'w').close()\n"
+        "os.link('before.txt', 'again.txt')\nos.makedirs('/'.join('d' * 60))"
+    )
+    assert execution.stopped is None
+    left = {path.name for path in execution.folder.iterdir()}
+    assert left >= {"before.txt", "again.txt", "after.txt"}
+    assert not left & {"passwd", "everything", "pipe", "socket"}
+    told = " ".join(execution.refused)
+    for name in ("passwd", "everything", "pipe", "socket", "bad\\nname", "\\xff\\xfe", "too deep"):
+        assert name in told
+    assert told.isprintable()
+
+
+SPY = """
+import json, os, socket
+def can(path):
+    try:
+        return os.path.isdir(path) and bool(os.listdir(path)) or bool(open(path).read(1))
+    except OSError:
+        return False
+def importable(name):
+    try:
+        __import__(name)
+        return True
+    except ImportError:
+        return False
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+print(json.dumps({
+    "readable": [path for path in %r if can(path)],
+    "importable": [name for name in %r if importable(name)],
+    "answers": answers(%d),
+    "interfaces": [name for _, name in socket.if_nameindex()],
+    "routes": open("/proc/net/route").read().splitlines()[1:],
+    "environment": dict(os.environ),
+    "processes": [name for name in os.listdir("/proc") if name.isdigit()],
+    "home": os.listdir(os.path.expanduser("~")),
+    "user": os.getuid(),
+}))
+"""
+
+
+def test_nothing_of_the_machine_is_to_be_seen(
+    attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    monkeypatch.setenv("MLFLOW_KIT_COURSE_SECRET", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    other = tmp_path / "submitted" / "other" / "01-tracking.ipynb"
+    other.parent.mkdir(parents=True)
+    for path in (other, tmp_path / "gradebook.db", tmp_path / ".course-secret"):
+        path.write_text("secret")
+    places = [other, tmp_path / "gradebook.db", tmp_path / ".course-secret", ROOT / "solutions"]
+    places += [ROOT / "autograder" / "rubrics", ROOT / "tests", ROOT / "README.md", Path.home() / ".bashrc"]
+    places += [Path("/etc/shadow"), Path("/etc/hostname"), Path("/var"), Path("/proc/1/environ")]
+    hidden = ["autograder.rubrics", "autograder.grading", "autograder.evidence", "autograder.nbgrader"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        execution = attempt(SPY % ([str(place) for place in places], hidden, server.getsockname()[1]))
+    seen = json.loads(printed(execution))
+    assert seen["readable"] in ([], ["/proc/1/environ"])  # its own first process
+    assert seen["importable"] == []
+    assert not seen["answers"]
+    assert seen["interfaces"] == ["lo"]
+    assert seen["routes"] == []
+    assert "secret" not in json.dumps(seen["environment"])
+    assert seen["environment"]["HOME"] == "/home/student"
+    assert len(seen["processes"]) < 8
+    assert seen["user"] != 0
+    assert set(seen["home"]) <= {".ipython", ".matplotlib", ".cache"}
+
+
+def test_the_kit_and_its_libraries_work_in_the_box(attempt: Attempt) -> None:
+    execution = attempt(
+        "from autograder.notebook import open_exercise\nexercise = open_exercise('01-tracking')",
+        "import http.server, threading, urllib.request\n"
+        "server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)\n"
+        "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
+        "print(urllib.request.urlopen(f'http://127.0.0.1:{server.server_port}/before.txt').read())",
+        cell=60,
+        memory=4 << 30,
+        process_memory=3 << 30,
+    )
+    assert errors(execution) == []
+    assert "/sandbox/work/mlflow.db" in printed(execution)
+    assert "done before" in printed(execution)
+    assert (execution.folder / "mlflow.db").stat().st_size > 0
+
+
+def test_the_sandbox_says_that_it_works() -> None:
+    check_sandbox()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="this already is an ordinary user")
+def test_all_of_this_holds_for_an_ordinary_user() -> None:
+    with tempfile.TemporaryDirectory(prefix="kit-user-") as folder:
+        os.chown(folder, 12345, 12345)
+        as_a_user(folder)
+
+
+def as_a_user(folder: str) -> None:
+    # a view of this machine in which the installation behind the virtual environment can be read
+    base = Path(sys.base_prefix)
+    view = ["bwrap", "--dev-bind", "/", "/", "--cap-add", "ALL"]
+    if base.is_relative_to("/root"):
+        view += ["--tmpfs", "/root"]
+        for parent in reversed(base.parents[:-2]):
+            view += ["--perms", "0755", "--dir", str(parent)]
+        view += ["--ro-bind", str(base), str(base)]
+    user = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "--inh-caps=-all", "--"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={folder}/t"]
+    done = run(*view, "--", *user, *tests, "tests/test_box.py", folder=ROOT, HOME=folder)
+    assert done.returncode == 0, done.stdout[-3000:]
