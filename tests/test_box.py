@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -13,7 +14,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from autograder.execution import Execution, Limits, check_sandbox, run_notebook
+from autograder.execution import Execution, Limits, check_sandbox, find_bwrap, run_notebook
 from tests.conftest import ROOT, run
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the box needs Linux")
@@ -268,8 +269,16 @@ def test_the_kit_and_its_libraries_work_in_the_box(attempt: Attempt) -> None:
     assert (execution.folder / "mlflow.db").stat().st_size > 0
 
 
-def test_the_sandbox_says_that_it_works() -> None:
+@pytest.mark.parametrize("program", [shutil.which("bwrap"), find_bwrap.from_pypi()], ids=["system", "pypi"])
+def test_the_sandbox_works_with_the_system_s_bubblewrap_and_with_pypi_s(
+    program: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if program is None:
+        pytest.skip("this system has none")
+    monkeypatch.setenv(find_bwrap.VARIABLE, program)
+    find_bwrap.find_bwrap.cache_clear()
     check_sandbox()
+    find_bwrap.find_bwrap.cache_clear()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="this already is an ordinary user")

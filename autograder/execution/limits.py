@@ -1,6 +1,11 @@
 """What a submission may use, and what of it is too much."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from pydantic import PositiveFloat, PositiveInt, ValidationError
+from pydantic.dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,16 +19,29 @@ class Limits:
     compute. ``output`` is what all cells together may print or display.
     """
 
-    cell: float = 120
-    wall: float = 600
-    memory: int = 4 << 30
-    process_memory: int = 3 << 30
-    processes: int = 128
-    disk: int = 512 << 20
-    files: int = 20_000
-    file_size: int = 256 << 20
-    cpu: int = 600
-    output: int = 20 << 20
+    cell: PositiveFloat = 120
+    wall: PositiveFloat = 600
+    memory: PositiveInt = 4 << 30
+    process_memory: PositiveInt = 3 << 30
+    processes: PositiveInt = 128
+    disk: PositiveInt = 512 << 20
+    files: PositiveInt = 20_000
+    file_size: PositiveInt = 256 << 20
+    cpu: PositiveInt = 600
+    output: PositiveInt = 20 << 20
+
+    @classmethod
+    def changed(cls, changes: Mapping[str, Any]) -> "Limits":
+        """The usual limits with changes, by name. Raises ValueError, in one line, for one that is none."""
+        names = [field.name for field in fields(cls)]
+        for name, value in changes.items():
+            if name not in names:
+                raise ValueError(f"There is no limit “{name}”; the limits are: {', '.join(names)}.")
+            try:
+                cls(**{name: value})
+            except ValidationError as error:
+                raise ValueError(f"The limit “{name}” is {value!r}: {error.errors()[0]['msg']}.") from None
+        return cls(**changes)
 
 
 USUAL = Limits()

@@ -46,9 +46,9 @@ class SubmissionExporter(NotebookExporter):
         try:
             self.rubric = load_rubric(assignment)
             self.release = register(parent.coursedir, assignment, self.config)
-            self.run_limits = Limits(**self.limits)
+            self.run_limits = Limits.changed(self.limits)
             self._expect_sandbox()
-        except (UnknownAssignment, NbGraderException, NoSandbox, RuntimeError, TypeError) as error:
+        except (UnknownAssignment, NbGraderException, NoSandbox, RuntimeError, ValueError) as error:
             # nbgrader ends on an NbGraderException without saying a word
             self.log.error("%s cannot be graded: %s", assignment, error)
             raise NbGraderException(str(error)) from error
