@@ -247,3 +247,14 @@ def test_a_limit_that_makes_no_sense_ends_the_batch_before_it_starts(
     assert words in output
     assert "Traceback" not in output
     assert not (folder / "autograded").exists()
+
+
+def test_what_is_too_large_to_be_handed_in_is_said_and_not_run(course: MakeCourse) -> None:
+    folder = course("untouched")
+    with (folder / "submitted" / "untouched" / ASSIGNMENT / "data.bin").open("wb") as file:
+        file.truncate(20 << 20)
+    autograde(folder, "--SubmissionExporter.limits=disk=20000000")
+    (verdict,) = Course(folder).verdicts(ASSIGNMENT)
+    assert verdict.kind == "could not be graded"
+    assert "take 20 MiB, where 9.54 MiB are allowed" in verdict.because
+    assert "Ask the student" in verdict.next_step

@@ -15,6 +15,7 @@ from autograder import evidence, grading
 from autograder.evidence import Evidence, StoreError
 from autograder.evidence.text import one_line
 from autograder.execution import collect, run_notebook
+from autograder.execution.limits import size
 from autograder.grading import Report, grade, ungraded
 from autograder.nbgrader.config import EVIDENCE_FILES
 from autograder.nbgrader.course import Submission
@@ -58,10 +59,19 @@ class ExecuteAndGrade(NbGraderPreprocessor):
         if submission.ungradable:
             return self._ungraded()
         folder = exporter.course.empty_evidence(submission.assignment, submission.student)
-        copy_files(handed_in, folder)
-        execution = run_notebook(
-            nb, folder, exporter.seed, exporter.run_limits, sandbox=not exporter.unsafe_no_sandbox
-        )
+        files = files_beside(handed_in)
+        limits = exporter.run_limits
+        beside, allowed = sum(path.stat().st_size for path in files), limits.disk // 2
+        if beside > allowed:
+            taken = f"take {size(beside)}, where {size(allowed)} are allowed"
+            submission.ungradable = f"the files beside the notebook {taken}"
+            submission.next_step = "Ask the student to hand in again, without what the notebook can make."
+            return self._ungraded()
+        for path in files:
+            target = folder / path.relative_to(handed_in)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        execution = run_notebook(nb, folder, exporter.seed, limits, sandbox=not exporter.unsafe_no_sandbox)
         submission.notes += [f"left aside of what it made: {refused}" for refused in execution.refused]
         # beside the student's folder, never in it: what stands there under this name may be a trap
         nbformat.write(execution.notebook, folder.parent / "executed.ipynb")
@@ -164,12 +174,13 @@ def show_plainly(cell: NotebookNode) -> None:
                 data.pop(active, None)
 
 
-def copy_files(handed_in: Path, folder: Path) -> None:
-    """Copy what was handed in besides notebooks and stores, such as a module that the notebook imports."""
-    for name in find_all_files(str(handed_in), [*EVIDENCE_FILES, "*.ipynb"]):
-        source = Path(name)
-        target = folder / source.relative_to(handed_in)
-        shadows = source.relative_to(handed_in).parts[0].partition(".")[0] == "autograder"
-        if source.is_file() and not source.is_symlink() and not shadows:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+def files_beside(handed_in: Path) -> list[Path]:
+    """What was handed in besides notebooks and stores, such as a module that the notebook imports."""
+    found = [Path(name) for name in find_all_files(str(handed_in), [*EVIDENCE_FILES, "*.ipynb"])]
+    return [
+        path
+        for path in found
+        if path.is_file()
+        and not path.is_symlink()
+        and path.relative_to(handed_in).parts[0].partition(".")[0] != "autograder"  # would hide the kit
+    ]

@@ -75,7 +75,8 @@ def class_table(assignment: str, verdicts: list[Verdict]) -> Group:
 
 
 def _note(verdict: Verdict) -> Text:
+    because = plain(verdict.because).rstrip(".")
     note = Text(plain(verdict.student), COLOURS[verdict.kind])
     return note.append(
-        f": {plain(verdict.because).rstrip('.')}. {plain(verdict.next_step)}".rstrip(), "default"
+        f": {because}{'' if because.endswith('?') else '.'} {plain(verdict.next_step)}".rstrip(), "default"
     )
