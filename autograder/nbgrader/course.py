@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from autograder.grading import Report
@@ -14,6 +15,8 @@ from autograder.workspace.data import grading_seed
 SECRET_FILE = ".course-secret"
 SECRET_VARIABLE = "MLFLOW_KIT_COURSE_SECRET"
 KEPT = "kept"
+#: This file in a submission's kept folder says that grading it has begun and not ended.
+UNFINISHED = "unfinished"
 
 
 @dataclass(slots=True)
@@ -44,16 +47,65 @@ class Course:
         if os.environ.get(SECRET_VARIABLE):
             return os.environ[SECRET_VARIABLE]
         path = self.root / SECRET_FILE
-        try:
-            path.touch(mode=0o600, exist_ok=False)
-            path.write_text(secrets.token_hex(16))
-        except FileExistsError:
-            pass
+        if not path.is_file():
+            write_whole(path, secrets.token_hex(16), mode=0o600)
         return path.read_text().strip()
 
     def kept(self, assignment: str, student: str) -> Path:
         """The folder that keeps a submission's evidence, report and verdict."""
         return self.root / KEPT / assignment / student
+
+    def handed_in(self, assignment: str, student: str = "*") -> list[str]:
+        """The students who handed a notebook in, by name; ``student`` is a pattern, as nbgrader's is."""
+        found = {path.parents[1].name for path in (self.root / "submitted").glob(f"*/{assignment}/*.ipynb")}
+        return sorted(name for name in found if fnmatchcase(name, student))
+
+    def begin(self, assignment: str, student: str) -> None:
+        """Note that a submission is to be graded; whoever is interrupted after this begins it again."""
+        folder = self.kept(assignment, student)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / UNFINISHED).touch()
+
+    def end(self, assignment: str, student: str) -> None:
+        """Note that nothing is left to do for a submission that was begun."""
+        (self.kept(assignment, student) / UNFINISHED).unlink(missing_ok=True)
+
+    def unfinished(self, assignment: str) -> list[str]:
+        """The students whose submissions were begun and did not end, in the order in which they were."""
+        marks = (self.root / KEPT / assignment).glob(f"*/{UNFINISHED}")
+        return [mark.parent.name for mark in sorted(marks, key=lambda mark: mark.stat().st_mtime_ns)]
+
+    def is_graded(self, assignment: str, student: str) -> bool:
+        """Whether what a student handed in was graded to the end; not, when it is newer or half done."""
+        from nbgrader.utils import parse_utc
+
+        done, handed_in = (self.root / step / student / assignment for step in ("autograded", "submitted"))
+        if not (done / f"{assignment}.ipynb").is_file():
+            return False
+        if (self.kept(assignment, student) / UNFINISHED).exists():
+            return False
+        try:
+            new, old = ((folder / "timestamp.txt").read_text().strip() for folder in (handed_in, done))
+            return not new or not old or bool(parse_utc(new) <= parse_utc(old))
+        except OSError:
+            return True
+        except (ValueError, OverflowError):  # nbgrader says what is wrong with it
+            return False
+
+    def begin_again(self, assignment: str, student: str, force: bool = False) -> bool:
+        """Clear away what an interrupted grading left, so that nbgrader does not skip the submission.
+
+        With ``force``, what a finished one left, too. Whether there was something.
+        """
+        if not force and self.is_graded(assignment, student):
+            return False
+        folder = self.root / "autograded" / student / assignment
+        something = folder.exists()
+        if something:
+            self.begin(assignment, student)
+            shutil.rmtree(folder)
+        self.end(assignment, student)
+        return something
 
     def empty_evidence(self, assignment: str, student: str) -> Path:
         """The folder for a submission's fresh run, emptied."""
@@ -69,10 +121,11 @@ class Course:
 
     def write_verdict(self, submission: Submission, rubric: Rubric) -> Verdict:
         """Put down what became of a submission so far; without a report it could not be graded."""
-        report = submission.report
+        report, next_step = submission.report, submission.next_step
         if report is None or submission.ungradable:
             kind = VerdictKind.UNGRADED
             because = submission.ungradable or "grading it did not come to an end"
+            next_step = submission.next_step or f"Run `mlflow-kit grade {submission.assignment}` again."
         elif submission.repairs or report.pending:
             kind = VerdictKind.PARTLY
             pending = ["some criteria wait for a person"] if report.pending else []
@@ -87,24 +140,35 @@ class Course:
             earned=report.earned if report else 0.0,
             maximum=rubric.points,
             because=because,
-            next_step=submission.next_step,
+            next_step=next_step,
             tasks={task: (part.earned, part.maximum) for task, part in parts.items()},
         )
         folder = self.kept(submission.assignment, submission.student)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "verdict.json").write_text(dump_verdict(verdict), encoding="utf-8")
+        write_whole(folder / "verdict.json", dump_verdict(verdict))
         return verdict
+
+    def verdict(self, assignment: str, student: str) -> Verdict:
+        """What became of a student's submission."""
+        folder = self.root / "submitted" / student / assignment
+        path = self.kept(assignment, student) / "verdict.json"
+        if path.is_file():
+            return _noting_a_newer_one(load_verdict(path.read_bytes()), path, folder)
+        return _not_reached(folder, assignment)
 
     def verdicts(self, assignment: str) -> list[Verdict]:
         """One verdict a submission in ``submitted/``, in the order of the students' names."""
-        found = []
-        for folder in sorted((self.root / "submitted").glob(f"*/{assignment}")):
-            path = self.kept(assignment, folder.parent.name) / "verdict.json"
-            if path.is_file():
-                found.append(_noting_a_newer_one(load_verdict(path.read_bytes()), path, folder))
-            else:
-                found.append(_not_reached(folder, assignment))
-        return found
+        folders = sorted((self.root / "submitted").glob(f"*/{assignment}"))
+        return [self.verdict(assignment, folder.parent.name) for folder in folders]
+
+
+def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file that is there as a whole or not at all, whatever interrupts it."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=mode)
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
 
 
 def _noting_a_newer_one(verdict: Verdict, path: Path, handed_in: Path) -> Verdict:

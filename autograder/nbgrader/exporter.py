@@ -8,13 +8,13 @@ import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters.base import NbGraderException
-from traitlets import Bool, Dict
+from traitlets import Bool, Dict, Unicode
 
 from autograder.evidence.text import one_line
 from autograder.execution import Limits, NoSandbox, WarmReader, check_sandbox
 from autograder.nbgrader.course import Course, Submission
 from autograder.nbgrader.generate import register
-from autograder.nbgrader.gradebook import start_at_zero
+from autograder.nbgrader.gradebook import make_gradebook, start_at_zero
 from autograder.rubrics import UnknownAssignment, load_rubric
 
 #: A larger file is not read as a notebook, in bytes.
@@ -35,6 +35,7 @@ class SubmissionExporter(NotebookExporter):
     limits = Dict(help="Limits of a submission's run that differ from the usual ones, by name.").tag(
         config=True
     )
+    leave_out = Unicode(help="Students whom this batch leaves alone, separated by commas.").tag(config=True)
 
     def __init__(self, parent: Any = None, **settings: Any) -> None:
         super().__init__(parent=parent, **settings)
@@ -45,6 +46,7 @@ class SubmissionExporter(NotebookExporter):
         assignment = parent.coursedir.assignment_id
         try:
             self.rubric = load_rubric(assignment)
+            make_gradebook(parent.coursedir)
             self.release = register(parent.coursedir, assignment, self.config)
             self.run_limits = Limits.changed(self.limits)
             self._expect_sandbox()
@@ -54,7 +56,12 @@ class SubmissionExporter(NotebookExporter):
             raise NbGraderException(str(error)) from error
         self.seed = self.course.seed(assignment)
         self.submission = Submission("", assignment)
+        left_out = [parent.coursedir.student_id_exclude, self.leave_out]
+        parent.coursedir.student_id_exclude = ",".join(filter(None, left_out))
+        self._begin_again()
         parent.pre_convert_hook = self.before_submission
+        self._own_hook = parent.post_convert_hook
+        parent.post_convert_hook = self.after_submission
         self.reader = WarmReader(sandbox=not self.unsafe_no_sandbox)
         weakref.finalize(self, self.reader.close)
 
@@ -70,6 +77,14 @@ class SubmissionExporter(NotebookExporter):
                 f"{error} For notebooks of your own only: --SubmissionExporter.unsafe_no_sandbox=True."
             ) from error
 
+    def _begin_again(self) -> None:
+        """Take up what an interrupted batch left in the middle: nbgrader takes it for graded."""
+        coursedir = self.converter.coursedir
+        for student in self.course.handed_in(coursedir.assignment_id, coursedir.student_id):
+            left_out = student in coursedir.student_id_exclude.split(",")
+            if not left_out and self.course.begin_again(coursedir.assignment_id, student):
+                self.log.warning("%s, %s: it is graded again", coursedir.assignment_id, student)
+
     def before_submission(self, assignment: str, student: str, notebooks: list[str]) -> None:
         """nbgrader's pre-convert hook: the submission starts at zero, pending.
 
@@ -79,6 +94,7 @@ class SubmissionExporter(NotebookExporter):
         try:
             ids = self.converter.init_single_notebook_resources(notebooks[0])["nbgrader"]
             self.submission = Submission(ids["student"], ids["assignment"])
+            self.course.begin(ids["assignment"], ids["student"])
             self.course.forget(ids["assignment"], ids["student"])
             start_at_zero(self.converter.coursedir, ids["assignment"], ids["student"])
             self._expect_notebook(notebooks)
@@ -86,6 +102,12 @@ class SubmissionExporter(NotebookExporter):
         except Exception as error:
             self.log.exception("The gradebook could not be prepared.")
             raise SystemExit(f"The gradebook could not be prepared: {one_line(error)}.") from error
+
+    def after_submission(self, **named: Any) -> None:
+        """nbgrader's post-convert hook: all is written. The course's own hook, if any, is then called."""
+        self.course.end(self.submission.assignment, self.submission.student)
+        if self._own_hook:
+            self._own_hook(**named)
 
     def _expect_notebook(self, notebooks: list[str]) -> None:
         expected = f"{self.submission.assignment}.ipynb"

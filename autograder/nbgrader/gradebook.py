@@ -1,10 +1,27 @@
 """Zero and pending are written before anything runs, so that a failure never keeps or makes marks."""
 
 import warnings
+from pathlib import Path
 
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
 from sqlalchemy.exc import SAWarning
+
+
+def make_gradebook(coursedir: CourseDirectory) -> None:
+    """Make a course's SQLite gradebook when there is none.
+
+    nbgrader makes the tables first and notes their version a second later. Interrupted in between, it
+    leaves a gradebook that works and that no ``nbgrader db upgrade`` will ever understand.
+    """
+    prefix, _, name = coursedir.db_url.partition("sqlite:///")
+    path = Path(coursedir.root, name)
+    if prefix or not name or path.exists():
+        return
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    Gradebook(f"sqlite:///{new}", coursedir.course_id).close()
+    new.replace(path)
 
 
 def start_at_zero(coursedir: CourseDirectory, assignment: str, student: str) -> None:
