@@ -1,9 +1,13 @@
 """The ``mlflow-kit`` command: a thin layer, no logic of its own.
 
-Exit status: 0 for success, 1 when something could not be graded or built, 2 for a usage error.
+Exit status: 0 for success, 1 when something could not be graded or built, 2 for a usage error,
+130 when Ctrl-C ended it.
 """
 
+import shlex
+import sys
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 NOT_GRADED = 1
+INTERRUPTED = 130
 
 Assignment = Annotated[str, typer.Argument(help="An assignment, such as 01-tracking.", show_default=False)]
 
@@ -112,28 +117,62 @@ def rehearse(
     _show(report, output)
 
 
+CourseFolder = Annotated[
+    Path, typer.Option(help="The course: the folder with nbgrader_config.py.", file_okay=False, exists=True)
+]
+
+
 @app.command()
-def results(
+def grade(
     assignment: Assignment,
-    course: Annotated[
-        Path,
-        typer.Option(help="The course: the folder with nbgrader_config.py.", file_okay=False, exists=True),
-    ] = Path(),
+    course: CourseFolder = Path(),
+    student: Annotated[str, typer.Option(help="Grade this student's submission only.")] = "*",
+    force: Annotated[bool, typer.Option(help="Grade again what is graded already.")] = False,
 ) -> None:
-    """Show what became of each submission of a class after `nbgrader autograde ASSIGNMENT`."""
+    """Grade a class with nbgrader and show what became of it; interrupted, it goes on when run again."""
+    from autograder import batch
+    from autograder.nbgrader.course import Course
+
+    folder, console = Course(course.resolve()), Console()
+    if not folder.handed_in(_known(assignment), student):
+        raise _nothing_there(folder.root, assignment, student)
+    try:
+        status = batch.grade_class(folder, assignment, student, force, console)
+    except KeyboardInterrupt:
+        again = shlex.join(word for word in sys.argv[1:] if word != "--force")
+        typer.echo(f"\nStopped. Nothing is lost: `mlflow-kit {again}` goes on where this was.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    if status:
+        typer.echo(batch.what_went_wrong(folder, assignment), err=True)
+    _show_results(folder.root, assignment, student, failed=bool(status))
+
+
+@app.command()
+def results(assignment: Assignment, course: CourseFolder = Path()) -> None:
+    """Show what became of each submission of a class after it was graded."""
+    _show_results(course.resolve(), _known(assignment))
+
+
+def _show_results(root: Path, assignment: str, student: str = "*", failed: bool = False) -> None:
+    """Print the class table; the status is 1 when a submission could not be graded, or with ``failed``."""
     from autograder.nbgrader.course import Course
     from autograder.reports import VerdictKind, class_table
 
-    verdicts = Course(course.resolve()).verdicts(_known(assignment))
+    verdicts = [v for v in Course(root).verdicts(assignment) if fnmatchcase(v.student, student)]
     if not verdicts:
-        raise typer.BadParameter(
-            f"there is nothing in {course.resolve() / 'submitted'} for {assignment}; expected "
-            f"submitted/STUDENT/{assignment}/{assignment}.ipynb. Is this the course's folder?",
-            param_hint="--course",
-        )
+        raise _nothing_there(root, assignment, student)
     Console().print(class_table(assignment, verdicts))
-    if any(verdict.kind is VerdictKind.UNGRADED for verdict in verdicts):
+    if failed or any(verdict.kind is VerdictKind.UNGRADED for verdict in verdicts):
         raise typer.Exit(NOT_GRADED)
+
+
+def _nothing_there(root: Path, assignment: str, student: str) -> typer.BadParameter:
+    expected = f"submitted/{'STUDENT' if student == '*' else student}/{assignment}/{assignment}.ipynb"
+    return typer.BadParameter(
+        f"there is nothing in {root / 'submitted'} for {assignment}; expected {expected}. "
+        "Is this the course's folder?",
+        param_hint="--course",
+    )
 
 
 @app.command()

@@ -5,7 +5,6 @@ result is still valid is done quickly by the tool itself: the book's cache, nbgr
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from autograder.batch import tools_environment
 from autograder.execution import NoSandbox, check_sandbox
 from autograder.nbgrader.course import Course
 from autograder.reports import class_table
@@ -121,7 +121,7 @@ def _without_a_sandbox() -> list[str]:
 
 def build_book(root: Path) -> int:
     """Build the book of the kit in ``root``, showing what Jupyter Book prints; its exit status."""
-    return subprocess.run(BOOK_COMMAND, cwd=root / "book", env=_environment(), check=False).returncode
+    return subprocess.run(BOOK_COMMAND, cwd=root / "book", env=tools_environment(), check=False).returncode
 
 
 def _course(root: Path) -> Course:
@@ -165,7 +165,7 @@ def _run(step: Step, log: Path, part_started: Callable[[], None]) -> int:
         subprocess.Popen(
             step.command,
             cwd=step.folder,
-            env=_environment(),
+            env=tools_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -179,14 +179,6 @@ def _run(step: Step, log: Path, part_started: Callable[[], None]) -> int:
             if step.part_starts in line:
                 part_started()
     return process.returncode
-
-
-def _environment() -> dict[str, str]:
-    """This environment, with the tools of this interpreter first and byte code kept."""
-    scripts = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ.get("PATH", "")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return environment
 
 
 def _progress() -> Progress:
