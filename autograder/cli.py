@@ -1,6 +1,7 @@
 """The ``mlflow-kit`` command: a thin layer, no logic of its own.
 
-Exit status: 0 for success, 1 when something could not be graded or built, 2 for a usage error,
+Exit status: 0 for success, 1 when something could not be graded or built
+or is not ready, 2 for a usage error,
 130 when Ctrl-C ended it.
 """
 
@@ -173,6 +174,16 @@ def _nothing_there(root: Path, assignment: str, student: str) -> typer.BadParame
         "Is this the course's folder?",
         param_hint="--course",
     )
+
+
+@app.command()
+def doctor() -> None:
+    """Say whether this machine is ready for the kit, and how to mend what is not."""
+    from autograder.doctor import doctor_table, examine, ready
+
+    rows = examine()
+    Console().print(doctor_table(rows))
+    raise typer.Exit(0 if ready(rows) else NOT_GRADED)
 
 
 @app.command()
