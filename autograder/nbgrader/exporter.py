@@ -1,6 +1,7 @@
 """The exporter that nbgrader's autograder reads submissions with: one object a batch."""
 
 import copy
+import shutil
 import weakref
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from autograder.execution import Limits, NoSandbox, WarmReader, check_sandbox
 from autograder.nbgrader.course import Course, Submission
 from autograder.nbgrader.generate import register
 from autograder.nbgrader.gradebook import start_at_zero
-from autograder.nbgrader.grading import copy_files
+from autograder.nbgrader.grading import files_beside
 from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.reading import Unreadable, read_notebook
 from autograder.rubrics import UnknownAssignment, load_rubric
@@ -100,10 +101,16 @@ class SubmissionExporter(NotebookExporter):
         found = self.handed_in.path
         if found and found.parent != folder:
             # what stands beside the notebook, such as a module that it imports, goes where it runs
-            done = self.converter.coursedir.format_path(
-                self.converter.coursedir.autograded_directory, submission.student, submission.assignment
+            coursedir = self.converter.coursedir
+            runs_in = Path(
+                coursedir.format_path(
+                    coursedir.autograded_directory, submission.student, submission.assignment
+                )
             )
-            copy_files(found.parent, Path(done))
+            for path in files_beside(found.parent):
+                target = runs_in / path.relative_to(found.parent)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
         if found is None:
             submission.ungradable = self.handed_in.because
             submission.next_step = self.handed_in.next_step
