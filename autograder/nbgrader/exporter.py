@@ -1,5 +1,7 @@
 """The exporter that nbgrader's autograder reads submissions with: one object a batch."""
 
+import copy
+import shutil
 import weakref
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters.base import NbGraderException
+from nbgrader.utils import is_solution
 from traitlets import Bool, Dict, Unicode
 
 from autograder.evidence.text import one_line
@@ -15,10 +18,10 @@ from autograder.execution import Limits, NoSandbox, WarmReader, check_sandbox
 from autograder.nbgrader.course import Course, Submission
 from autograder.nbgrader.generate import register
 from autograder.nbgrader.gradebook import make_gradebook, start_at_zero
+from autograder.nbgrader.grading import files_beside
+from autograder.nbgrader.handed_in import find_handed_in
+from autograder.nbgrader.reading import Unreadable, read_notebook
 from autograder.rubrics import UnknownAssignment, load_rubric
-
-#: A larger file is not read as a notebook, in bytes.
-LARGEST_NOTEBOOK = 64 << 20
 
 
 class SubmissionExporter(NotebookExporter):
@@ -97,7 +100,7 @@ class SubmissionExporter(NotebookExporter):
             self.course.begin(ids["assignment"], ids["student"])
             self.course.forget(ids["assignment"], ids["student"])
             start_at_zero(self.converter.coursedir, ids["assignment"], ids["student"])
-            self._expect_notebook(notebooks)
+            self._find_notebook(Path(notebooks[0]).parent)
             self.course.write_verdict(self.submission, self.rubric)
         except Exception as error:
             self.log.exception("The gradebook could not be prepared.")
@@ -109,39 +112,66 @@ class SubmissionExporter(NotebookExporter):
         if self._own_hook:
             self._own_hook(**named)
 
-    def _expect_notebook(self, notebooks: list[str]) -> None:
-        expected = f"{self.submission.assignment}.ipynb"
-        names = [Path(notebook).name for notebook in notebooks]
-        if expected not in names:
-            self.submission.ungradable = f"there is no {expected}, but {', '.join(sorted(names))}"
-            self.submission.next_step = "Rename the file, or ask the student to hand in again."
-            self.log.error("%s: %s.", self.submission.student, self.submission.ungradable)
+    def _find_notebook(self, folder: Path) -> None:
+        """Let nbgrader convert one notebook, under the name that it knows, whichever file that is."""
+        submission = self.submission
+        marks = {cell.metadata.nbgrader.grade_id for cell in self.release.cells if is_solution(cell)}
+        self.handed_in = find_handed_in(folder, submission.assignment, marks)
+        self.expected = folder / f"{submission.assignment}.ipynb"
+        self.converter.notebooks = [str(self.expected)]
+        submission.notes += self.handed_in.notes
+        found = self.handed_in.path
+        if found and found.parent != folder:
+            # what stands beside the notebook, such as a module that it imports, goes where it runs
+            coursedir = self.converter.coursedir
+            runs_in = Path(
+                coursedir.format_path(
+                    coursedir.autograded_directory, submission.student, submission.assignment
+                )
+            )
+            for path in files_beside(found.parent):
+                target = runs_in / path.relative_to(found.parent)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+        if found is None:
+            submission.ungradable = self.handed_in.because
+            submission.next_step = self.handed_in.next_step
+            self.log.error("%s: %s.", submission.student, submission.ungradable)
 
     def from_filename(
         self, filename: str, resources: dict[str, Any] | None = None, **settings: Any
     ) -> tuple[Any, dict[str, Any]]:
-        """Read a notebook; a file that is none becomes the untouched exercise, not to be run."""
-        path = Path(filename)
-        try:
-            if not path.is_file() or path.stat().st_size > LARGEST_NOTEBOOK:
-                raise ValueError(f"no file of at most {LARGEST_NOTEBOOK >> 20} MiB")
-            text = path.read_text(encoding="utf-8-sig")
-            notebook = nbformat.reads(text, as_version=4)
-            nbformat.validate(notebook)
-            # half a character, which JSON can hold and a file cannot
-            whole = nbformat.writes(notebook).encode("utf-8", "replace").decode("utf-8")
-            notebook = nbformat.reads(whole, as_version=4)
-        except Exception as error:
-            reason = one_line(error, 80)
-            notebook = self.placeholder(f"its file is not a notebook that can be read ({reason})")
+        """Read a notebook. Of those handed in, one that cannot be read becomes the untouched exercise,
+        not to be run.
+        """
+        if Path(filename) != self.expected:
+            return super().from_filename(filename, resources, **settings)
+        path = self.handed_in.path
+        if path != self.expected:
+            # nbgrader has just found no file there and given a zero that nobody would look at
+            start_at_zero(self.converter.coursedir, self.submission.assignment, self.submission.student)
         resources = dict(resources or {})
-        resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
-        return super().from_notebook_node(notebook, resources, **settings)
+        resources["metadata"] = {"name": self.expected.stem, "path": str(self.expected.parent)}
+        return super().from_notebook_node(self._read(path), resources, **settings)
 
-    def placeholder(self, reason: str) -> NotebookNode:
+    def _read(self, path: Path | None) -> NotebookNode:
+        if path is None:
+            return nbformat.from_dict(self.release)
+        try:
+            notebook, notes = read_notebook(path)
+        except Unreadable as error:
+            self.log.error("%s: %s.", self.submission.student, error)
+            return self.placeholder(str(error), error.next_step)
+        self.submission.notes += notes
+        # the kernel and the rest of what a notebook says of itself are the course's to say
+        notebook.metadata = copy.deepcopy(self.release.metadata)
+        return notebook
+
+    def placeholder(self, reason: str, next_step: str = "") -> NotebookNode:
         """The untouched exercise, with the submission marked as one that could not be graded."""
         self.submission.ungradable = reason
         self.submission.next_step = (
-            f"Ask the student to hand in {self.submission.assignment}.ipynb again, saved from Jupyter."
+            next_step
+            or f"Ask the student to hand in {self.submission.assignment}.ipynb again, saved from Jupyter."
         )
         return nbformat.from_dict(self.release)
