@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import (
@@ -31,13 +31,26 @@ INTERVAL = 0.25
 LOG = "autograde.log"
 
 
-def grade_class(course: Course, assignment: str, student: str, force: bool, console: Console) -> int:
-    """Grade what was handed in and is not graded yet; with ``force``, all of it. nbgrader's exit status.
+class Batch(NamedTuple):
+    """What to grade: with ``force`` also what is graded already; ``unsafe`` does without the sandbox.
 
-    ``student`` is a name or a pattern, as nbgrader's. Where a submission ends nbgrader's own batch,
-    the others are graded without it. Whoever is killed here, or interrupted, goes on by calling this
-    again, without ``force``.
+    ``student`` is a name or a pattern, as nbgrader's.
     """
+
+    course: Course
+    assignment: str
+    student: str = "*"
+    force: bool = False
+    unsafe: bool = False
+
+
+def grade_class(batch: Batch, console: Console) -> int:
+    """Grade what was handed in and is not graded yet; nbgrader's exit status.
+
+    Where a submission ends nbgrader's own batch, the others are graded without it. Whoever is killed
+    here, or interrupted, goes on by calling this again, without ``force``.
+    """
+    course, assignment, student, force, _ = batch
     students = course.handed_in(assignment, student)
     for name in students:
         course.begin_again(assignment, name, force)
@@ -45,7 +58,7 @@ def grade_class(course: Course, assignment: str, student: str, force: bool, cons
     left, status = _left(course, assignment, students, tried), 0
     with _watching(course, assignment, left, console) as watch:
         while left:
-            with _nbgrader(course, assignment, student, sorted(tried)) as process:
+            with _nbgrader(batch, sorted(tried)) as process:
                 while process.poll() is None:
                     time.sleep(INTERVAL)
                     watch.look()
@@ -82,15 +95,16 @@ def _left(course: Course, assignment: str, students: list[str], tried: set[str])
 
 
 @contextmanager
-def _nbgrader(
-    course: Course, assignment: str, student: str, leave_out: list[str]
-) -> Iterator[subprocess.Popen[bytes]]:
+def _nbgrader(batch: Batch, leave_out: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``nbgrader autograde`` on its own, so that it sees no Ctrl-C; it does not outlive this process.
 
     Ctrl-C reaches nbclient as well as nbgrader: it ends the kernel, takes it for the student's fault
     and grades on. Killed at once, nbgrader leaves only what the next batch takes up.
     """
+    course, assignment, student, _, unsafe = batch
     command = [sys.executable, "-m", "nbgrader", "autograde", assignment, f"--student={student}"]
+    if unsafe:
+        command.append("--SubmissionExporter.unsafe_no_sandbox=True")
     if leave_out:
         command.append(f"--SubmissionExporter.leave_out={','.join(leave_out)}")
     if shutil.which("setpriv"):

@@ -128,7 +128,11 @@ def grade(
     assignment: Assignment,
     course: CourseFolder = Path(),
     student: Annotated[str, typer.Option(help="Grade this student's submission only.")] = "*",
-    force: Annotated[bool, typer.Option(help="Grade again what is graded already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Grade again what is graded already.")] = False,
+    unsafe: Annotated[
+        bool,
+        typer.Option("--unsafe-no-sandbox", help="Run the notebooks as yourself. For your own ones only."),
+    ] = False,
 ) -> None:
     """Grade a class with nbgrader and show what became of it; interrupted, it goes on when run again."""
     from autograder import batch
@@ -138,7 +142,7 @@ def grade(
     if not folder.handed_in(_known(assignment), student):
         raise _nothing_there(folder.root, assignment, student)
     try:
-        status = batch.grade_class(folder, assignment, student, force, console)
+        status = batch.grade_class(batch.Batch(folder, assignment, student, force, unsafe), console)
     except KeyboardInterrupt:
         again = shlex.join(word for word in sys.argv[1:] if word != "--force")
         typer.echo(f"\nStopped. Nothing is lost: `mlflow-kit {again}` goes on where this was.", err=True)

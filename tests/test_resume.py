@@ -189,6 +189,20 @@ def test_nbgrader_itself_goes_on_after_a_kill_in_the_middle_of_a_submission(
 
 
 @pytest.mark.xdist_group("resume")
+def test_nbgrader_stopped_by_ctrl_c_blames_no_submission_for_it(
+    two: Path, undisturbed: dict[str, Any]
+) -> None:
+    batch = Batch(two, *NBGRADER)
+    batch.begun()
+    time.sleep(ONE / 2)
+    batch.kill(signal.SIGINT)
+    assert Course(two).unfinished(ASSIGNMENT) == ["ada"]
+    done = run(*KIT, folder=two)
+    assert done.returncode == 0, done.stdout
+    assert state(two)["ada"] == undisturbed["ada"]
+
+
+@pytest.mark.xdist_group("resume")
 def test_a_submission_that_ends_nbgrader_does_not_end_the_batch(two: Path) -> None:
     config = two / "nbgrader_config.py"
     config.write_text(

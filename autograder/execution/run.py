@@ -1,9 +1,12 @@
 """Run a notebook from an empty folder and keep what it leaves."""
 
+import asyncio
+import contextlib
 import json
 import math
 import os
 import shutil
+import signal
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,7 +88,14 @@ def run_notebook(
 def _execute(client: NotebookClient, environment: dict[str, str], limits: Limits) -> str | None:
     """Run a client's notebook; in one line why it ended early, if it did."""
     begun = []
-    client.on_notebook_start = lambda notebook: begun.append(True)
+
+    def begin(notebook: NotebookNode) -> None:
+        begun.append(True)
+        # nbclient would take Ctrl-C for the kernel's end, and that for the submission's own doing
+        with contextlib.suppress(RuntimeError, NotImplementedError):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+    client.on_notebook_start = begin
     try:
         client.execute(env=environment)
     except CellTimeoutError:

@@ -77,7 +77,7 @@ class SubmissionExporter(NotebookExporter):
             check_sandbox()
         except NoSandbox as error:
             raise NoSandbox(
-                f"{error} For notebooks of your own only: --SubmissionExporter.unsafe_no_sandbox=True."
+                f"{error} For notebooks of your own only: `mlflow-kit grade --unsafe-no-sandbox`."
             ) from error
 
     def _begin_again(self) -> None:
