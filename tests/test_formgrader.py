@@ -16,16 +16,13 @@ from tests.test_book import CHROMIUM_ARGUMENTS
 pytestmark = pytest.mark.xdist_group("notebook")
 
 
-@pytest.fixture
-def formgrader(course: Callable[..., Path], tmp_path: Path) -> Iterator[str]:
-    """The address of a Jupyter server on a course in which two submissions were graded."""
-    folder = course("marks-the-worst-run", "is-not-json")
-    done = run("nbgrader", "autograde", ASSIGNMENT, folder=folder)
-    assert done.returncode == 0, done.stdout
+@contextlib.contextmanager
+def serving(folder: Path, private_folder: Path) -> Iterator[str]:
+    """The address of a Jupyter server on a course, with formgrader."""
     command = ["jupyter", "server", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"]
     command += ["--IdentityProvider.token=secret"]
-    private = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
-    log = tmp_path / "server.log"
+    private = {name: str(private_folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
+    log = private_folder / "server.log"
     with log.open("w") as file:
         server = subprocess.Popen(
             command, cwd=folder, env=environment(**private), stdout=file, stderr=subprocess.STDOUT
@@ -35,6 +32,16 @@ def formgrader(course: Callable[..., Path], tmp_path: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture
+def formgrader(course: Callable[..., Path], tmp_path: Path) -> Iterator[str]:
+    """The address of a Jupyter server on a course in which two submissions were graded."""
+    folder = course("marks-the-worst-run", "is-not-json")
+    done = run("nbgrader", "autograde", ASSIGNMENT, folder=folder)
+    assert done.returncode == 0, done.stdout
+    with serving(folder, tmp_path) as address:
+        yield address
 
 
 def _address(log: Path, server: subprocess.Popen[bytes], seconds: float = 60) -> str:

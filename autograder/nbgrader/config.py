@@ -17,6 +17,7 @@ SANITIZE = [
 ]
 AUTOGRADE = [
     "autograder.nbgrader.grading.ExecuteAndGrade",
+    "autograder.nbgrader.safe.ShowPlainly",
     "nbgrader.preprocessors.IgnorePattern",
     "nbconvert.preprocessors.ClearMetadataPreprocessor",
     "nbgrader.preprocessors.LimitOutput",
@@ -52,5 +53,7 @@ def configure(c: Any, every_folder: bool = True) -> None:
     c.Autograde.exporter_class = "autograder.nbgrader.exporter.SubmissionExporter"
     c.Autograde.sanitize_preprocessors = SANITIZE
     c.Autograde.autograde_preprocessors = AUTOGRADE
-    # what students wrote is shown in feedback, never run in the reader's browser
+    # what students wrote is shown in feedback and formgrader, never run in the reader's browser
     c.HTMLExporter.sanitize_html = True
+    c.HTMLExporter.filters = {"markdown2html": "autograder.nbgrader.safe.markdown_to_safe_html"}
+    c.GenerateFeedback.exporter_class = "autograder.nbgrader.safe.FeedbackExporter"

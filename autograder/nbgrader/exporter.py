@@ -21,6 +21,7 @@ from autograder.nbgrader.gradebook import make_gradebook, start_at_zero
 from autograder.nbgrader.grading import files_beside
 from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.reading import Unreadable, read_notebook
+from autograder.nbgrader.safe import show_control_codes
 from autograder.rubrics import UnknownAssignment, load_rubric
 
 
@@ -45,6 +46,7 @@ class SubmissionExporter(NotebookExporter):
         if parent is None:  # nbgrader lists an exporter's settings without using it
             return
         self.converter = parent
+        show_control_codes(self.log)
         self.course = Course(Path(parent.coursedir.root))
         assignment = parent.coursedir.assignment_id
         try:
@@ -120,20 +122,7 @@ class SubmissionExporter(NotebookExporter):
         self.expected = folder / f"{submission.assignment}.ipynb"
         self.converter.notebooks = [str(self.expected)]
         submission.notes += self.handed_in.notes
-        found = self.handed_in.path
-        if found and found.parent != folder:
-            # what stands beside the notebook, such as a module that it imports, goes where it runs
-            coursedir = self.converter.coursedir
-            runs_in = Path(
-                coursedir.format_path(
-                    coursedir.autograded_directory, submission.student, submission.assignment
-                )
-            )
-            for path in files_beside(found.parent):
-                target = runs_in / path.relative_to(found.parent)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-        if found is None:
+        if self.handed_in.path is None:
             submission.ungradable = self.handed_in.because
             submission.next_step = self.handed_in.next_step
             self.log.error("%s: %s.", submission.student, submission.ungradable)
@@ -150,9 +139,23 @@ class SubmissionExporter(NotebookExporter):
         if path != self.expected:
             # nbgrader has just found no file there and given a zero that nobody would look at
             start_at_zero(self.converter.coursedir, self.submission.assignment, self.submission.student)
+        if path and path.parent != self.expected.parent:
+            self._bring_files(path.parent)
         resources = dict(resources or {})
         resources["metadata"] = {"name": self.expected.stem, "path": str(self.expected.parent)}
         return super().from_notebook_node(self._read(path), resources, **settings)
+
+    def _bring_files(self, folder: Path) -> None:
+        """Copy what stands beside the notebook, such as a module that it imports, to where it runs."""
+        coursedir, submission = self.converter.coursedir, self.submission
+        runs_in = Path(
+            coursedir.format_path(coursedir.autograded_directory, submission.student, submission.assignment)
+        )
+        for path in files_beside(folder):
+            target = runs_in / path.relative_to(folder)
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
 
     def _read(self, path: Path | None) -> NotebookNode:
         if path is None:
