@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
@@ -97,10 +98,32 @@ ENDED = {
         "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
         "the kernel died",
     ),
-    "files among the kernel's sockets": (
-        "import glob, os, time\nplace = os.path.dirname(glob.glob('/tmp/kit-*/s/k-*')[0])\n"
-        "open(place + '/big', 'wb').write(b'x' * (4 << 20))\ntime.sleep(60)",
-        "into the folder of the kernel's sockets",
+    "page tables": (
+        "import mmap, ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nlibc.mmap.restype = ctypes.c_void_p\n"
+        "libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]\n"
+        "size = 600 << 30\nstart = libc.mmap(None, size, 1, 0x4022, -1, 0)\n"
+        "libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), 15)\n"
+        "memory = (ctypes.c_char * size).from_address(start)\nfor n in range(0, size, 2 << 20): memory[n]\n"
+        "import time; time.sleep(30)",
+        "of memory, where 700 MiB are allowed",
+    ),
+    "buffers of sockets": (
+        "import socket, time\nkept = []\nwhile len(kept) < 400:\n    kept.append(socket.socketpair())\n"
+        "time.sleep(30)",
+        "sockets, where 500 are allowed",
+    ),
+    "files in shared memory": (
+        "import os\nos.mkdir('/dev/shm/d')\nfor n in range(10**6): open(f'/dev/shm/d/{n}', 'w').close()",
+        "files, where 2000 are allowed",
+    ),
+    "the sockets put elsewhere": (
+        "import os, socket\nplace = '/sandbox/s/'\nfor name in os.listdir(place):\n"
+        "    os.rename(place + name, place + 'x' + name)\n    os.symlink('/tmp/elsewhere', place + name)\n"
+        "for fd in map(int, os.listdir('/proc/self/fd')):\n    try:\n"
+        "        one = socket.socket(fileno=os.dup(fd))\n"
+        "        if '/s/' in str(one.getsockname()): one.shutdown(2)\n    except OSError: pass\n"
+        "import time; time.sleep(30)",
+        "",
     ),
 }
 
@@ -133,6 +156,7 @@ REFUSED = {
         "    raise PermissionError(ctypes.get_errno())",
         "PermissionError",
     ),
+    "files among the kernel's sockets": ("open('/sandbox/s/big', 'wb').write(b'x' * (4 << 20))", "OSError"),
     "a new password for root": ("open('/etc/passwd', 'w')", "OSError"),
     "a tool that is no tool": ("open('/usr/bin/python3', 'w')", "OSError"),
 }
@@ -170,6 +194,47 @@ def test_nothing_that_was_started_outlives_the_run(attempt: Attempt) -> None:
     )
     commands = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
     assert not [command for command in commands if command and mark in " ".join(command)]
+
+
+def test_names_that_are_too_long_and_folders_that_cannot_be_entered_cost_nothing_else(
+    attempt: Attempt,
+) -> None:
+    execution = attempt(
+        "import os\nfor i in range(19): os.mkdir('d' * 250); os.chdir('d' * 250)\n"
+        "open('f' * 250, 'w').write('x'); os.chdir('/sandbox/work')\n"
+        "os.mkdir('closed'); open('closed/file', 'w').close(); os.chmod('closed', 0o400)"
+    )
+    assert execution.stopped is None
+    assert (execution.folder / "after.txt").exists()
+    assert "File name too long" in " ".join(execution.refused)
+
+
+def test_what_floods_other_channels_or_cannot_be_written_down_is_no_fault_of_ours(attempt: Attempt) -> None:
+    before = psutil.Process().memory_info().rss
+    execution = attempt(
+        "import json\nkernel = get_ipython().kernel\n"
+        "kernel.session.pack = lambda sent: json.dumps(sent, default=str).encode()\n"
+        "kernel.session.send(kernel.iopub_socket, 'stream', {'name': 'stdout', 'text': '\\ud800'}, "
+        "parent=kernel.get_parent('shell'), ident=b'x')",
+        "for _ in range(40): kernel.session.send(kernel.stdin_socket, 'input_request', {'prompt': ''}, "
+        "ident=kernel._parent_ident['shell'], buffers=[b'x' * (16 << 20)])",
+        memory=4 << 30,
+        cell=20,
+    )
+    assert (execution.folder / "before.txt").exists()
+    nbformat.writes(execution.notebook).encode()
+    assert psutil.Process().memory_info().rss - before < 300 << 20
+
+
+def test_memory_that_processes_share_is_counted_once(attempt: Attempt) -> None:
+    execution = attempt(
+        "import numpy as np, multiprocessing as mp, time\nshared = np.ones(300 << 17)\n"
+        "def total(i):\n    time.sleep(1)\n    return float(shared[::4096].sum())\n"
+        "with mp.Pool(3) as pool: print(pool.map(total, range(3)))",
+        cell=30,
+    )
+    assert execution.stopped is None
+    assert errors(execution) == []
 
 
 def test_links_pipes_and_devices_are_left_behind_and_named(attempt: Attempt) -> None:

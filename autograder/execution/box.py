@@ -26,7 +26,7 @@ from autograder.evidence.text import plain
 from autograder.execution import harvest, mounts, seccomp
 from autograder.execution.find_bwrap import find_bwrap
 from autograder.execution.limits import Limits
-from autograder.execution.mounts import NOTEBOOK_PARTS, WORK
+from autograder.execution.mounts import NOTEBOOK_PARTS, SOCKETS, WORK
 from autograder.execution.watch import Watchdog
 
 #: Seconds until a box that does not start is given up.
@@ -51,21 +51,23 @@ class Box:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.why: str | None = None
-        # short, because a socket's path has no more than 107 bytes
         self.folder = Path(tempfile.mkdtemp(prefix="kit-"))
-        self.sockets = self.folder / "s"
         self.incoming = self.folder / "in"
-        self.log = self.folder / "log"
-        for path in (self.sockets, self.incoming, self.folder / "etc"):
+        for path in (self.incoming, self.folder / "etc"):
             path.mkdir(mode=0o755)
         self._uid = random.randrange(FIRST_FREE_UID, 2 * FIRST_FREE_UID) if os.geteuid() == 0 else None
         self._filter = seccomp.open_filter()
         self._status, self._status_writable = os.pipe()
         os.set_inheritable(self._status_writable, True)
         self.stdin, self._go = os.pipe()
+        # nobody reads what is said until something is wrong; whoever says more than fits has to wait
+        self._log, self.log = os.pipe()
+        os.set_blocking(self._log, False)
         self.pass_fds: tuple[int, ...] = (self._filter, self._status_writable)
         self._pidfd = -1
         self._work = -1
+        #: The open folder of the box's sockets: ``/proc/self/fd/NUMBER/name`` is a socket in it.
+        self.sockets = -1
         self._watchdog: Watchdog | None = None
 
     def __enter__(self) -> "Box":
@@ -97,20 +99,19 @@ class Box:
         accounts = {
             "passwd": f"student:x:{uid}:{uid}::/home/student:/bin/sh\n",
             "group": f"student:x:{uid}:\n",
-            "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+            "hosts": "127.0.0.1 localhost box\n::1 localhost\n",
         }
         for name, text in accounts.items():
             (self.folder / "etc" / name).write_text(text)
-        for path in (self.sockets, *self.sockets.iterdir()):
-            if self._uid:
-                os.chown(path, self._uid, self._uid)
         arguments = [*mounts.namespaces(self._uid), *mounts.system(), *mounts.python()]
         for name in accounts:
             arguments += ["--ro-bind", str(self.folder / "etc" / name), f"/etc/{name}"]
         arguments += mounts.kit(parts)
         for source, target in (readable or {}).items():
+            if self._uid:
+                os.chown(source, self._uid, self._uid)
             arguments += [*mounts.parents(target), "--ro-bind", str(source), str(target)]
-        arguments += [*mounts.parents(self.sockets), "--bind", str(self.sockets), str(self.sockets)]
+        arguments += mounts.tmpfs(str(SOCKETS), 1 << 20)
         arguments += [
             "--ro-bind",
             str(self.incoming),
@@ -145,7 +146,8 @@ class Box:
         os.close(self._status_writable)
         os.close(self._filter)
         os.close(self.stdin)
-        self.stdin = -1
+        os.close(self.log)
+        self.stdin = self.log = -1
         self.pass_fds = ()
         with os.fdopen(self._status, "rb", closefd=False) as status:
             line = status.readline()
@@ -159,9 +161,12 @@ class Box:
             if self._ended(0.005) or time.monotonic() > end:
                 raise BoxFailed(f"the box ended before its program ran: {self.said()}")
         # an open folder outlives the box: it can be read when every process in it is dead
-        self._work = os.open(root / WORK.relative_to("/"), os.O_RDONLY | os.O_DIRECTORY)
-        scratch = [os.open(root / name, os.O_RDONLY | os.O_DIRECTORY) for name in ("tmp", "home/student")]
-        self._watchdog = Watchdog(child, self.limits, [self._work, *scratch], self.sockets, self.end)
+        self._work, self.sockets, *others = (
+            os.open(root / name, os.O_RDONLY | os.O_DIRECTORY)
+            for name in (WORK.relative_to("/"), SOCKETS.relative_to("/"), "tmp", "home/student", "dev/shm")
+        )
+        folders = [self._work, self.sockets, *others]
+        self._watchdog = Watchdog(child, self.limits, folders, self.end)
         self._watchdog.start()
         os.write(self._go, b"go\n")
 
@@ -170,18 +175,15 @@ class Box:
         self, inner: Sequence[str], environment: Mapping[str, str], **more: Any
     ) -> "Iterator[subprocess.Popen[bytes]]":
         """Start ``inner`` in the box (see :meth:`command`); whatever is left of it is killed in the end."""
-        with (
-            self.log.open("wb") as log,
-            subprocess.Popen(
-                self.command(inner, environment, **more),
-                cwd="/",
-                env={"PATH": "/usr/bin:/bin"},
-                pass_fds=self.pass_fds,
-                stdin=self.stdin,
-                stdout=log,
-                stderr=log,
-            ) as process,
-        ):
+        with subprocess.Popen(
+            self.command(inner, environment, **more),
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin"},
+            pass_fds=self.pass_fds,
+            stdin=self.stdin,
+            stdout=self.log,
+            stderr=self.log,
+        ) as process:
             try:
                 self.started()
                 yield process
@@ -191,7 +193,10 @@ class Box:
 
     def said(self) -> str:
         """What bubblewrap said, in one line."""
-        said = self.log.read_text(errors="replace").strip() if self.log.exists() else ""
+        try:
+            said = os.read(self._log, 10_000).decode(errors="replace")
+        except BlockingIOError:
+            said = ""
         return plain(" ".join(said.split()))[:500] or "it said nothing"
 
     def end(self, why: str | None = None) -> None:
@@ -229,12 +234,25 @@ class Box:
             return [entry.name for entry in entries]
 
     def close(self) -> None:
-        """End the box and give everything back."""
+        """End the box and give everything back; again, does nothing."""
         self.end()
         if self._watchdog:
             self._watchdog.stop()
-        for descriptor in (*self.pass_fds, self._status, self._pidfd, self._work, self.stdin, self._go):
+            self._watchdog = None
+        rest = (
+            self._status,
+            self._pidfd,
+            self._work,
+            self.sockets,
+            self.stdin,
+            self._go,
+            self._log,
+            self.log,
+        )
+        for descriptor in (*self.pass_fds, *rest):
             if descriptor >= 0:
                 os.close(descriptor)
-        self.pass_fds, self._status, self._pidfd, self._work, self.stdin, self._go = (), -1, -1, -1, -1, -1
+        self.pass_fds = ()
+        self._status = self._pidfd = self._work = self.sockets = self.stdin = self._go = -1
+        self._log = self.log = -1
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -2,6 +2,8 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from autograder.evidence.text import plain
@@ -38,7 +40,8 @@ class _Harvest:
         self.refused: list[str] = []
 
     def run(self, target: Path) -> list[str]:
-        self._folder(self.root, target, Path(), 0)
+        with self._refusing(Path()):
+            self._folder(self.root, target, Path(), 0)
         told = self.refused[:MOST_TOLD]
         more = len(self.refused) - len(told)
         return [*told, f"and {more} more"] if more else told
@@ -46,43 +49,45 @@ class _Harvest:
     def _refuse(self, path: Path, why: str) -> None:
         self.refused.append(f"{plain(os.fsencode(path).decode(errors='backslashreplace'))} ({why})")
 
+    @contextmanager
+    def _refusing(self, path: Path) -> Iterator[None]:
+        """What cannot be read or written is left behind, and the rest is not."""
+        try:
+            yield
+        except OSError as error:
+            self._refuse(path, str(error.strerror))
+
     def _folder(self, folder: int, target: Path, path: Path, depth: int) -> None:
         target.mkdir(parents=True, exist_ok=True)
         for name in sorted(os.listdir(folder), key=_evidence_first):
-            inside = path / name
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             self.files_left -= 1
             if self.files_left < 0:
-                self._refuse(inside, "there are too many files")
+                self._refuse(path / name, "there are too many files")
                 return
-            if not name.isprintable():
-                self._refuse(inside, "its name has characters that cannot be printed")
-            elif stat.S_ISDIR(found.st_mode):
-                if depth >= DEEPEST:
-                    self._refuse(inside, "it is too deep")
-                    continue
-                try:
-                    below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-                except OSError as error:
-                    self._refuse(inside, str(error.strerror))
-                    continue
-                try:
-                    self._folder(below, target / name, inside, depth + 1)
-                finally:
-                    os.close(below)
-            elif not stat.S_ISREG(found.st_mode):
-                self._refuse(inside, "it is a link, a pipe, a socket or a device")
-            elif found.st_dev != self.device:
-                self._refuse(inside, "it is on another file system")
-            else:
-                self._file(folder, name, target / name, inside)
+            with self._refusing(path / name):
+                self._entry(folder, name, target, path / name, depth)
+
+    def _entry(self, folder: int, name: str, target: Path, path: Path, depth: int) -> None:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not name.isprintable():
+            self._refuse(path, "its name has characters that cannot be printed")
+        elif stat.S_ISDIR(found.st_mode) and depth >= DEEPEST:
+            self._refuse(path, "it is too deep")
+        elif stat.S_ISDIR(found.st_mode):
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            try:
+                self._folder(below, target / name, path, depth + 1)
+            finally:
+                os.close(below)
+        elif not stat.S_ISREG(found.st_mode):
+            self._refuse(path, "it is a link, a pipe, a socket or a device")
+        elif found.st_dev != self.device:
+            self._refuse(path, "it is on another file system")
+        else:
+            self._file(folder, name, target / name, path)
 
     def _file(self, folder: int, name: str, target: Path, path: Path) -> None:
-        try:
-            source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-        except OSError as error:
-            self._refuse(path, str(error.strerror))
-            return
+        source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         with os.fdopen(source, "rb") as readable, target.open("xb") as writable:
             while chunk := readable.read(CHUNK):
                 self.bytes_left -= len(chunk)

@@ -8,10 +8,16 @@ import autograder
 
 #: The working folder, in the box.
 WORK = PurePosixPath("/sandbox/work")
+#: The folder of the kernel's sockets, in the box.
+SOCKETS = PurePosixPath("/sandbox/s")
 #: Where the kit's own files are, in the box.
 KIT = PurePosixPath("/sandbox/kit")
 #: The parts of the kit that a notebook needs. Rubrics, grading and reports are not among them.
 NOTEBOOK_PARTS = ("__init__.py", "notebook.py", "workspace")
+#: What of a Python's folder is part of it; a virtual environment may lie in a folder with other things.
+OF_PYTHON = ("bin", "lib", "lib64", "include", "share/jupyter", "pyvenv.cfg")
+#: Folders of courses that may be below /usr: nbgrader's exchange.
+HIDDEN = ("/usr/local/share/nbgrader", "/usr/share/nbgrader")
 #: Files of /etc that programs need, besides those the box has of its own.
 FROM_ETC = ("ld.so.cache", "localtime", "ssl/certs", "fonts", "alternatives", "mime.types", "nsswitch.conf")
 _SCRATCH = 256 << 20  # bytes of /tmp and of the home folder, each
@@ -51,6 +57,9 @@ def system() -> list[str]:
             arguments += ["--symlink", str(path.readlink()), name]
         elif path.is_dir():
             arguments += ["--ro-bind", name, name]
+    for name in HIDDEN:
+        if Path(name).is_dir():
+            arguments += ["--size", "4096", "--tmpfs", name, "--remount-ro", name]
     for name in FROM_ETC:
         arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     arguments += ["--proc", "/proc", "--dev", "/dev", *tmpfs("/dev/shm", _SHARED)]
@@ -76,7 +85,11 @@ def python() -> list[str]:
     prefixes = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]}
     for prefix in sorted(prefixes):
         if not prefix.is_relative_to("/usr"):
-            arguments += [*parents(prefix), "--ro-bind", str(prefix), str(prefix)]
+            for path in (prefix / name for name in OF_PYTHON):
+                if path.is_symlink():
+                    arguments += [*parents(path), "--symlink", str(path.readlink()), str(path)]
+                elif path.exists():
+                    arguments += [*parents(path), "--ro-bind", str(path), str(path)]
     return arguments
 
 
@@ -102,4 +115,8 @@ def environment() -> dict[str, str]:
         "MPLCONFIGDIR": "/home/student/.matplotlib",
         "TMPDIR": "/tmp",
         "LANG": "C.UTF-8",
+        # the working folder is root's, whoever works in it
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
     }

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -20,7 +19,7 @@ from traitlets.config import Config
 
 from autograder.execution.environment import kernel_environment
 from autograder.execution.find_bwrap import find_bwrap
-from autograder.execution.kernel import BoundedNotebookClient, BoxKernelManager
+from autograder.execution.kernel import BoundedKernelManager, BoundedNotebookClient, BoxKernelManager
 from autograder.execution.limits import USUAL, Limits
 from autograder.execution.mounts import WORK
 from autograder.workspace.prepared import put_store
@@ -68,7 +67,7 @@ def run_notebook(
             timeout=math.ceil(limits.cell),
             kernel_name="python3",
             allow_errors=True,
-            kernel_manager_class=BoxKernelManager if sandbox else AsyncKernelManager,
+            kernel_manager_class=BoxKernelManager if sandbox else BoundedKernelManager,
             resources={"metadata": {"path": str(folder)}},
             config=config,
         )
@@ -80,8 +79,7 @@ def run_notebook(
             stopped, refused = ended["why"] or stopped, ended["refused"]
             shutil.rmtree(folder)
             shutil.move(home / "left", folder)
-    if stopped:
-        _leave_out_nonsense(notebook)
+    _leave_out_nonsense(notebook, every=bool(stopped))
     return Execution(notebook, folder, client.flooded or stopped, tuple(refused))
 
 
@@ -110,15 +108,17 @@ def _execute(client: NotebookClient, environment: dict[str, str], limits: Limits
     return None
 
 
-def _leave_out_nonsense(notebook: NotebookNode) -> None:
-    """Empty the outputs of cells whose outputs are no notebook's."""
+def _leave_out_nonsense(notebook: NotebookNode, every: bool) -> None:
+    """Empty the outputs that are no notebook's, or cannot be written down; ``every`` looks closely."""
+    notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             try:
-                nbformat.validate({**notebook, "cells": [cell]})
-                json.dumps(cell.outputs)
+                json.dumps(cell, ensure_ascii=False, allow_nan=False).encode()
+                if every:
+                    nbformat.validate({**notebook, "cells": [cell]})
             except Exception:
-                cell.outputs = []
+                cell.outputs, cell.execution_count = [], None
 
 
 def private_channel(home: Path) -> Config:
