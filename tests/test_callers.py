@@ -20,7 +20,7 @@ import pytest
 
 from autograder import evidence
 from autograder.evidence import Evidence, NoStore
-from autograder.execution import WarmReader, collect, run_notebook
+from autograder.execution import Limits, WarmReader, collect, run_notebook
 from autograder.grading import Report, grade
 from autograder.notebook import report_on
 from autograder.reports import report_json
@@ -130,7 +130,8 @@ mlflow.set_tracking_uri({server!r})
 mlflow.MlflowClient().set_experiment_tag("0", {SEED_TAG!r}, "{SEED}")
 """
     folder.mkdir()
-    run_notebook(notebook, folder, SEED)
+    # over HTTP, with everything else going on
+    run_notebook(notebook, folder, SEED, Limits(cell=600, wall=900), sandbox=False)
 
 
 def test_the_same_work_on_a_tracking_server_gets_the_same_report(
