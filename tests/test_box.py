@@ -354,14 +354,20 @@ def test_all_of_this_holds_for_an_ordinary_user() -> None:
 
 
 def as_a_user(folder: str) -> None:
-    # a view of this machine in which the installation behind the virtual environment can be read
-    base = Path(sys.base_prefix)
+    # a view of this machine in which this Python can be read, wherever it is
     view = ["bwrap", "--dev-bind", "/", "/", "--cap-add", "ALL"]
-    if base.is_relative_to("/root"):
-        view += ["--tmpfs", "/root"]
-        for parent in reversed(base.parents[:-2]):
-            view += ["--perms", "0755", "--dir", str(parent)]
-        view += ["--ro-bind", str(base), str(base)]
+    needed = [Path(sys.base_prefix), Path(sys.prefix)]
+    closed = {
+        next((p for p in reversed(path.parents) if not p.stat().st_mode & 0o001), None) for path in needed
+    }
+    for parent in closed - {None}:
+        view += ["--tmpfs", str(parent)]
+    for path in needed:
+        shut = [parent for parent in closed if parent and path.is_relative_to(parent)]
+        if shut:
+            for parent in reversed(path.parents):
+                view += ["--perms", "0755", "--dir", str(parent)] if parent.is_relative_to(shut[0]) else []
+            view += ["--ro-bind", str(path), str(path)]
     user = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "--inh-caps=-all", "--"]
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={folder}/t"]
     done = run(*view, "--", *user, *tests, "tests/test_box.py", folder=ROOT, HOME=folder)

@@ -196,7 +196,7 @@ def test_nbgrader_itself_goes_on_after_a_kill_in_the_middle_of_a_submission(
 
 @pytest.mark.xdist_group("resume")
 def test_nbgrader_stopped_by_ctrl_c_blames_no_submission_for_it(
-    two: Path, undisturbed: dict[str, Any]
+    two: Path, undisturbed: tuple[dict[str, Any], float]
 ) -> None:
     batch = Batch(two, *NBGRADER)
     batch.begun()
@@ -205,7 +205,7 @@ def test_nbgrader_stopped_by_ctrl_c_blames_no_submission_for_it(
     assert Course(two).unfinished(ASSIGNMENT) == ["ada"]
     done = run(*KIT, folder=two)
     assert done.returncode == 0, done.stdout
-    assert state(two)["ada"] == undisturbed["ada"]
+    assert state(two)["ada"] == undisturbed[0]["ada"]
 
 
 @pytest.mark.xdist_group("resume")
