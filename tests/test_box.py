@@ -355,7 +355,7 @@ def test_all_of_this_holds_for_an_ordinary_user() -> None:
 
 def as_a_user(folder: str) -> None:
     # a view of this machine in which this Python can be read, wherever it is
-    view = ["bwrap", "--dev-bind", "/", "/", "--cap-add", "ALL"]
+    view = [find_bwrap.find_bwrap(), "--dev-bind", "/", "/", "--cap-add", "ALL"]
     needed = [Path(sys.base_prefix), Path(sys.prefix)]
     closed = {
         next((p for p in reversed(path.parents) if not p.stat().st_mode & 0o001), None) for path in needed
