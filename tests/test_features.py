@@ -1,0 +1,553 @@
+"""Features are looked up by key and as of each row's time: in training, in batches, and when served."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+from mlflow.pyfunc.scoring_server import invocations
+from sklearn.linear_model import LinearRegression
+
+from autograder.workspace.features import FeatureLookup, Features, with_lookup
+from autograder.workspace.fitting import TableError
+from autograder.workspace.lookup import Lookup, look_up
+from autograder.workspace.served import LookupModel, served_schema
+from autograder.workspace.tables import Tables
+
+PLANTS = pd.DataFrame({"plant_id": [1, 2, 3], "petal length (cm)": [1.0, 2.0, 3.0], "visits": [10, 20, 30]})
+#: What a sensor measured: the value of plant 1 on the 10th is what an ordinary join would leak.
+READINGS = pd.DataFrame(
+    {
+        "plant_id": [1, 1, 1, 2],
+        "seen": pd.to_datetime(["2026-01-01", "2026-01-05", "2026-01-10", "2026-01-01"]),
+        "moisture": [0.1, 0.5, 0.9, 0.2],
+    }
+)
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Features:
+    return Features(Tables(tmp_path))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Path]:
+    """A store of the test's own, in use while the test runs."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{(tmp_path / 'mlflow.db').as_posix()}")
+    mlflow.set_experiment(
+        experiment_id=mlflow.create_experiment("mine", artifact_location=(tmp_path / "mlruns").as_uri())
+    )
+    yield tmp_path
+    mlflow.set_tracking_uri(before)
+
+
+def by_key(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values("plant_id", ignore_index=True)
+
+
+# feature tables
+
+
+def test_a_feature_table_names_its_keys_itself(features: Features, tmp_path: Path) -> None:
+    assert features.create_table("plants", PLANTS, "plant_id", description="What grows") == 1
+    features.create_table("readings", READINGS, ["plant_id", "seen"], timestamp_column="seen")
+    fresh = Features(Tables(tmp_path))
+    assert fresh.keys("plants") == (["plant_id"], None)
+    assert fresh.keys("readings") == (["plant_id"], "seen"), "the timestamp column is no lookup key"
+    assert fresh.tables.delta("plants").metadata().description == "What grows"
+    pd.testing.assert_frame_equal(by_key(fresh.read_table("plants")), PLANTS)
+    assert {path.name for path in tmp_path.iterdir()} == {"tables"}
+    with pytest.raises(TableError, match="There is a table `plants` already"):
+        features.create_table("plants", PLANTS, "plant_id")
+
+
+def test_writing_updates_and_inserts_by_key_and_time(features: Features) -> None:
+    features.create_table("plants", PLANTS, "plant_id")
+    assert features.write_table("plants", PLANTS.iloc[1:].assign(plant_id=[3, 4], visits=[31, 41])) == 2
+    written = by_key(features.read_table("plants"))
+    assert list(written.plant_id) == [1, 2, 3, 4]
+    assert list(written.visits) == [10, 20, 31, 41]
+    features.create_table("readings", READINGS, "plant_id", timestamp_column="seen")
+    features.write_table("readings", READINGS.iloc[2:3].assign(moisture=0.95))
+    moisture = features.read_table("readings").set_index(["plant_id", "seen"]).moisture
+    assert moisture[1, pd.Timestamp("2026-01-10")] == 0.95
+    assert len(moisture) == 4
+
+
+@pytest.mark.parametrize(
+    ("frame", "keys", "problem"),
+    [
+        (PLANTS.assign(plant_id=[1, 1, 2]), "plant_id", r"several rows with the same `plant_id`: \(1,\)"),
+        (PLANTS.assign(plant_id=[1, None, 2]), "plant_id", "`plant_id` .* null in 1 rows, first in row 1"),
+        (PLANTS, ["plant_id", "color"], "There is no `color` in the frame"),
+        (PLANTS, [], "no primary key"),
+    ],
+)
+def test_keys_that_are_none_are_refused(
+    features: Features, frame: pd.DataFrame, keys: list[str], problem: str
+) -> None:
+    with pytest.raises(TableError, match=problem):
+        features.create_table("plants", frame, keys)
+    assert features.tables.names() == []
+    features.create_table("plants", PLANTS, "plant_id")
+    if keys == "plant_id":
+        with pytest.raises(TableError, match=problem):
+            features.write_table("plants", frame)
+    pd.testing.assert_frame_equal(by_key(features.read_table("plants")), PLANTS)
+
+
+def test_times_that_the_table_cannot_tell_apart_are_the_same(features: Features) -> None:
+    close = READINGS.assign(seen=pd.to_datetime(["2026-01-01"] * 4) + pd.to_timedelta(range(4), "ns") * 100)
+    with pytest.raises(TableError, match="several rows with the same `plant_id`, `seen`"):
+        features.create_table("readings", close, "plant_id", timestamp_column="seen")
+    assert features.tables.names() == []
+
+
+def test_times_tell_rows_of_one_key_apart(features: Features) -> None:
+    with pytest.raises(TableError, match=r"several rows with the same `plant_id`: \(1,\); expected one"):
+        features.create_table("readings", READINGS, "plant_id")
+    with pytest.raises(TableError, match=r"timestamp column `seen` .* is str; expected timestamps"):
+        features.create_table("readings", READINGS.astype({"seen": str}), "plant_id", timestamp_column="seen")
+    with pytest.raises(TableError, match="several rows with the same `plant_id`, `seen`"):
+        features.create_table("readings", pd.concat([READINGS] * 2), "plant_id", timestamp_column="seen")
+    with pytest.raises(TableError, match="`seen` of feature table `readings` are null in 4 rows"):
+        features.create_table("readings", READINGS.assign(seen=pd.NaT), "plant_id", timestamp_column="seen")
+
+
+def test_a_table_without_keys_is_said(features: Features) -> None:
+    features.tables.write("plain", PLANTS)
+    with pytest.raises(TableError, match=r"Table `plain` names no primary keys.*create_table"):
+        features.write_table("plain", PLANTS)
+    with pytest.raises(TableError, match="Table `plain` names no primary keys"):
+        features.create_training_set(PLANTS, [FeatureLookup("plain", "plant_id")], label=None)
+
+
+# training sets
+
+
+def test_a_row_gets_the_features_of_its_key(features: Features) -> None:
+    features.create_table("plants", PLANTS, "plant_id")
+    frame = pd.DataFrame({"id": [3, 1, 9, 3], "y": [0, 1, 0, 1]}, index=[7, 7, 8, 9])
+    lookup = FeatureLookup("plants", "id", rename_outputs={"visits": "n"})
+    found = features.create_training_set(frame, [lookup], label="y").load_df()
+    expected = frame.assign(**{"petal length (cm)": [3.0, 1.0, np.nan, 3.0], "n": [30.0, 10.0, np.nan, 30.0]})
+    pd.testing.assert_frame_equal(found, expected)
+    only = FeatureLookup("plants", ["id"], feature_names="visits")
+    found = features.create_training_set(frame, [only], label="y", exclude_columns=["id"]).load_df()
+    assert list(found.columns) == ["y", "visits"]
+
+
+def test_a_row_gets_the_latest_features_before_its_time_and_no_later_ones(features: Features) -> None:
+    features.create_table(
+        "readings", READINGS.sample(frac=1, random_state=1), "plant_id", timestamp_column="seen"
+    )
+    times = ["2026-01-07", "2025-12-31", "2026-01-05", "2026-01-20", "2026-01-02", "2026-01-07"]
+    frame = pd.DataFrame({"plant": [1, 1, 1, 1, 2, 3], "when": pd.to_datetime(times), "wilted": 0})
+    lookup = FeatureLookup("readings", "plant", timestamp_lookup_key="when")
+    found = features.create_training_set(frame, [lookup], label="wilted").load_df()
+    pd.testing.assert_frame_equal(found[["plant", "when", "wilted"]], frame)
+    assert list(found.moisture.fillna(-1)) == [0.5, -1, 0.5, 0.9, 0.2, -1]
+    newest = (
+        READINGS.sort_values("seen").drop_duplicates("plant_id", keep="last").set_index("plant_id").moisture
+    )
+    leaked = frame.plant.map(newest)
+    assert leaked.iloc[0] == 0.9 != found.moisture.iloc[0], "what an ordinary join would have given"
+
+
+def test_a_moment_decides_also_in_finer_units_and_other_zones(features: Features) -> None:
+    berlin = READINGS.assign(seen=READINGS.seen.dt.tz_localize("Europe/Berlin"))
+    features.create_table("readings", berlin, "plant_id", timestamp_column="seen")
+    moment = pd.Timestamp("2026-01-05", tz="Europe/Berlin")
+    tick = pd.Timedelta(1, "ns")
+    frame = pd.DataFrame(
+        {"plant_id": 1, "when": [moment.as_unit("ns") - tick, moment, moment.as_unit("ns") + tick]}
+    )
+    frame["when"] = frame.when.dt.tz_convert("America/New_York")
+    lookup = FeatureLookup("readings", "plant_id", timestamp_lookup_key="when")
+    found = features.create_training_set(frame, [lookup], label=None).load_df()
+    assert list(found.moisture) == [0.1, 0.5, 0.5]
+
+
+def test_rows_without_a_key_get_nulls(features: Features) -> None:
+    features.create_table("readings", READINGS, "plant_id", timestamp_column="seen")
+    frame = pd.DataFrame({"plant_id": [None, 1, 1.5], "when": pd.Timestamp("2026-01-20")})
+    lookup = FeatureLookup("readings", "plant_id", timestamp_lookup_key="when")
+    found = features.create_training_set(frame.iloc[:2], [lookup], label=None).load_df()
+    assert list(found.moisture.fillna(-1)) == [-1, 0.9]
+    with pytest.raises(TableError, match="`plant_id` is float64 and in the table int64; expected the same"):
+        features.create_training_set(frame, [lookup], label=None).load_df()
+
+
+def test_a_training_set_stays_at_the_versions_it_was_made_of(features: Features) -> None:
+    features.create_table("plants", PLANTS, "plant_id")
+    made = features.create_training_set(
+        PLANTS[["plant_id"]], [FeatureLookup("plants", "plant_id")], label=None
+    )
+    before = made.load_df()
+    features.write_table("plants", PLANTS.assign(visits=99))
+    pd.testing.assert_frame_equal(made.load_df(), before)
+    assert made.metadata["feature_lookups"]["lookups"][0]["table_version"] == 1
+    again = features.create_training_set(
+        PLANTS[["plant_id"]], [FeatureLookup("plants", "plant_id")], label=None
+    )
+    assert list(again.load_df().visits) == [99, 99, 99]
+
+
+@pytest.mark.parametrize(
+    ("lookup", "problem"),
+    [
+        (FeatureLookup("plants", "id"), "There is no `id` in the frame"),
+        (
+            FeatureLookup("plants", ["plant_id", "y"]),
+            "lookup key of table `plants` is `plant_id`, `y`; expected as many",
+        ),
+        (FeatureLookup("plants", "plant_id", "color"), "There is no `color` in table `plants`"),
+        (
+            FeatureLookup("plants", "plant_id", ["visits", "plant_id"]),
+            "There is no `plant_id` in table `plants`",
+        ),
+        (FeatureLookup("plants", "plant_id", rename_outputs={"color": "c"}), "no `color` in the lookup"),
+        (
+            FeatureLookup("plants", "plant_id", rename_outputs={"visits": "y"}),
+            "would have `y` more than once",
+        ),
+        (
+            FeatureLookup("plants", "plant_id", timestamp_lookup_key="when"),
+            "`plants` has no timestamps.*Leave it out",
+        ),
+        (
+            FeatureLookup("readings", "plant_id"),
+            "has the timestamp column `seen`.*values from after their own time",
+        ),
+        (
+            FeatureLookup("readings", "plant_id", timestamp_lookup_key="time"),
+            "There is no `time` in the frame",
+        ),
+        (FeatureLookup("trees", "plant_id"), "There is no table `trees` .*there are `plants`, `readings`"),
+    ],
+)
+def test_a_lookup_that_cannot_be_is_said(features: Features, lookup: FeatureLookup, problem: str) -> None:
+    features.create_table("plants", PLANTS, "plant_id")
+    features.create_table("readings", READINGS, "plant_id", timestamp_column="seen")
+    frame = pd.DataFrame({"plant_id": [1], "when": pd.to_datetime(["2026-01-07"]), "y": [0]})
+    with pytest.raises(TableError, match=problem):
+        features.create_training_set(frame, [lookup], label="y")
+    for label, excluded in (("z", ()), ("y", ["z"])):
+        with pytest.raises(TableError, match="There is no `z` in the training set"):
+            features.create_training_set(frame, [FeatureLookup("plants", "plant_id")], label, excluded)
+
+
+@pytest.mark.parametrize(
+    ("when", "problem"),
+    [
+        (["2026-01-07"], "are str and those of table `readings` datetime64"),
+        (pd.to_datetime(["2026-01-07"], utc=True), "both with a time zone or both without"),
+        (pd.to_datetime([None]), "1 of 1 rows have no time in `when`"),
+    ],
+)
+def test_times_that_cannot_be_compared_are_said(features: Features, when: Any, problem: str) -> None:
+    features.create_table("readings", READINGS, "plant_id", timestamp_column="seen")
+    frame = pd.DataFrame({"plant_id": [1], "when": when})
+    lookup = FeatureLookup("readings", "plant_id", timestamp_lookup_key="when")
+    with pytest.raises(TableError, match=problem):
+        features.create_training_set(frame, [lookup], label=None).load_df()
+
+
+def test_a_key_of_another_type_is_said_and_not_left_null(features: Features) -> None:
+    features.create_table("plants", PLANTS, "plant_id")
+    frame = pd.DataFrame({"plant_id": ["1", "2"]})
+    with pytest.raises(TableError, match="`plant_id` is str and in the table int64; expected the same types"):
+        features.create_training_set(frame, [FeatureLookup("plants", "plant_id")], label=None).load_df()
+
+
+def test_a_key_that_got_into_the_table_twice_is_said(features: Features) -> None:
+    features.create_table("plants", PLANTS, "plant_id")
+    features.tables.write("plants", PLANTS.iloc[:1], mode="append")
+    with pytest.raises(TableError, match=r"Table `plants` has several rows with `plant_id` = \(1,\)"):
+        features.create_training_set(
+            PLANTS[["plant_id"]], [FeatureLookup("plants", "plant_id")], None
+        ).load_df()
+
+
+def test_looking_up_agrees_with_a_plain_search(features: Features) -> None:
+    random = np.random.default_rng(5)
+    days = pd.Timestamp("2026-01-01") + pd.to_timedelta(random.integers(0, 40, 300), "D")
+    table = pd.DataFrame({"a": random.integers(0, 4, 300), "b": random.choice(["x", "y"], 300), "seen": days})
+    table = table.drop_duplicates().assign(value=lambda rows: random.normal(size=len(rows)))
+    when = pd.Timestamp("2026-01-01") + pd.to_timedelta(random.integers(-5, 45, 200), "D")
+    frame = pd.DataFrame({"p": random.integers(0, 6, 200), "q": random.choice(["x", "y"], 200), "when": when})
+    lookup = Lookup("t", 0, ("a", "b"), ("p", "q"), "seen", "when", {"value": "v"})
+    values, found = look_up(frame, table, lookup)
+    for row in frame.index:
+        p, q, at = frame.loc[row]
+        known = table[(table.a == p) & (table.b == q) & (table.seen <= at)].sort_values("seen")
+        assert found[row] == bool(len(known))
+        assert values.v[row] == known.value.iloc[-1] if len(known) else np.isnan(values.v[row])
+
+
+# models
+
+
+def logged(
+    features: Features, lookup: FeatureLookup, frame: pd.DataFrame, label: str = "y", signature: bool = True
+) -> str:
+    """The URI of a model that was trained on a training set; it adds up its inputs."""
+    training_set = features.create_training_set(
+        frame, [lookup], label=label, exclude_columns=[c for c in ("plant_id", "when") if c in frame]
+    )
+    loaded = training_set.load_df()
+    X = loaded.drop(columns=label)
+    model = LinearRegression(fit_intercept=False).fit(X, loaded[label])
+    model.coef_ = np.ones(X.shape[1])
+    with mlflow.start_run():
+        info = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            metadata=training_set.metadata,
+            signature=infer_signature(X, model.predict(X)) if signature else None,
+            pip_requirements=["scikit-learn"],
+        )
+    return info.model_uri
+
+
+TRAINING = pd.DataFrame({"plant_id": [1, 2, 3], "height": [100.0, 200.0, 300.0], "y": [1.0, 2.0, 3.0]})
+PLANT_LOOKUP = FeatureLookup("plants", "plant_id", rename_outputs={"visits": "n"})
+TIMED = pd.DataFrame({"plant_id": [1, 2], "when": pd.to_datetime(["2026-01-07"] * 2), "y": [1.0, 2.0]})
+READING_LOOKUP = FeatureLookup("readings", "plant_id", timestamp_lookup_key="when")
+
+
+@pytest.fixture
+def plants_uri(features: Features, store: Path) -> str:
+    features.create_table("plants", PLANTS, "plant_id")
+    return logged(features, PLANT_LOOKUP, TRAINING)
+
+
+@pytest.fixture
+def readings_uri(features: Features, store: Path) -> str:
+    features.create_table("readings", READINGS, "plant_id", timestamp_column="seen")
+    return logged(features, READING_LOOKUP, TIMED)
+
+
+def ask(features: Features, uri: str, body: Any, content_type: str = "application/json") -> list[float]:
+    """What MLflow's scoring server answers."""
+    model = with_lookup(mlflow.pyfunc.load_model(uri), features.tables)
+    body = body if isinstance(body, str | bytes) else json.dumps(body)
+    answer = invocations(body, content_type, model, served_schema(model))
+    assert answer.status == 200, answer.response
+    return json.loads(answer.response)["predictions"]
+
+
+def test_a_model_keeps_the_record_in_its_mlmodel_file(features: Features, plants_uri: str) -> None:
+    record = mlflow.models.get_model_info(plants_uri).metadata["feature_lookups"]
+    assert record == json.loads(json.dumps(record))
+    assert record["label"] == "y"
+    assert record["inputs"] == ["height", "petal length (cm)", "n"]
+    assert record["lookups"] == [
+        {
+            "table_name": "plants",
+            "table_version": 1,
+            "primary_keys": ["plant_id"],
+            "lookup_key": ["plant_id"],
+            "timestamp_column": None,
+            "timestamp_lookup_key": None,
+            "features": {"petal length (cm)": "petal length (cm)", "visits": "n"},
+        }
+    ]
+
+
+def test_a_batch_is_scored_with_the_features_as_they_are_now(features: Features, plants_uri: str) -> None:
+    batch = pd.DataFrame({"plant_id": [3, 1], "height": [300.0, 100.0]}, index=[5, 6])
+    features.write_table("plants", PLANTS.iloc[:1].assign(visits=11))
+    scored = features.score_batch(plants_uri, batch)
+    assert list(scored.columns) == ["plant_id", "height", "petal length (cm)", "n", "prediction"]
+    assert list(scored.index) == [5, 6]
+    assert list(scored.prediction) == [333.0, 112.0]
+    given = features.score_batch(plants_uri, batch.assign(**{"petal length (cm)": [0.0, None]}))
+    assert list(given.prediction) == [330.0, 112.0], "what the batch brings wins, where it brings it"
+    with pytest.raises(TableError, match="There is no `plant_id` among the columns `height`"):
+        features.score_batch(plants_uri, batch[["height"]])
+
+
+def test_a_batch_is_scored_as_of_its_times(features: Features, readings_uri: str) -> None:
+    batch = pd.DataFrame({"plant_id": [1, 1], "when": pd.to_datetime(["2026-01-02", "2026-01-20"])})
+    assert list(features.score_batch(readings_uri, batch).prediction) == [0.1, 0.9]
+    with pytest.raises(TableError, match="There is no `when` among the columns"):
+        features.score_batch(readings_uri, batch[["plant_id"]])
+
+
+def test_a_model_without_a_record_is_left_as_it_is(features: Features, store: Path) -> None:
+    X = TRAINING[["height"]]
+    with mlflow.start_run():
+        info = mlflow.sklearn.log_model(
+            LinearRegression().fit(X, TRAINING.y),
+            name="model",
+            pip_requirements=["scikit-learn"],
+            signature=infer_signature(X),
+        )
+    model = mlflow.pyfunc.load_model(info.model_uri)
+    assert with_lookup(model, features.tables) is model
+    assert served_schema(model) == model.metadata.get_input_schema()
+    assert ask(features, info.model_uri, {"dataframe_records": [{"height": 100.0}]}) == pytest.approx([1.0])
+    with pytest.raises(TableError, match="records no feature lookups"):
+        features.score_batch(info.model_uri, X)
+
+
+ROWS = {"plant_id": [3, 1], "height": [300.0, 100.0]}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (
+            {"dataframe_records": [{"plant_id": 3, "height": 300}, {"plant_id": 1, "height": 100}]},
+            "application/json",
+        ),
+        ({"dataframe_split": {"columns": list(ROWS), "data": [[3, 300.0], [1, 100.0]]}}, "application/json"),
+        ({"inputs": ROWS}, "application/json"),
+        ({"instances": [{"plant_id": 3, "height": 300}, {"plant_id": 1, "height": 100}]}, "application/json"),
+        (pd.DataFrame(ROWS).to_csv(index=False), "text/csv"),
+    ],
+)
+def test_a_request_with_the_keys_is_completed(
+    features: Features, plants_uri: str, body: Any, content_type: str
+) -> None:
+    assert ask(features, plants_uri, body, content_type) == [333.0, 111.0]
+
+
+def test_a_request_is_completed_with_the_newest_values(features: Features, plants_uri: str) -> None:
+    model = with_lookup(mlflow.pyfunc.load_model(plants_uri), features.tables)
+    assert isinstance(model, LookupModel)
+    for visits in (11, 12):
+        features.write_table("plants", PLANTS.iloc[:1].assign(visits=visits))
+        assert model.predict(pd.DataFrame({"plant_id": [1], "height": [0.0]})) == [1.0 + visits]
+
+
+def test_values_in_the_request_win(features: Features, plants_uri: str) -> None:
+    rows = [{"plant_id": 1, "height": 0, "petal length (cm)": 5.5}, {"plant_id": 2, "height": 0}]
+    assert ask(features, plants_uri, {"dataframe_records": rows}) == [15.5, 22.0]
+    whole = {"height": 0, "petal length (cm)": 5.5, "n": 7}
+    assert ask(features, plants_uri, {"dataframe_records": [whole]}) == [12.5], "no key is needed then"
+    assert ask(features, plants_uri, {"dataframe_records": [{**whole, "plant_id": 404}]}) == [12.5]
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (
+            [{"plant_id": 1, "height": 0}, {"plant_id": 404, "height": 0}],
+            r"no row for \(plant_id=404\) in table `plants`; expected",
+        ),
+        ([{"plant_id": 404, "height": 0, "n": 1}], r"no row for \(plant_id=404\) in table `plants`"),
+        (
+            [{"plant_id": number, "height": 0} for number in range(50, 60)],
+            r"\(plant_id=54\) and 5 more in table",
+        ),
+        (
+            [{"height": 0}],
+            "There is no `plant_id` among the columns `height`; expected the keys of table `plants`",
+        ),
+    ],
+)
+def test_a_request_that_cannot_be_completed_is_refused(
+    features: Features, plants_uri: str, rows: list[dict[str, float]], problem: str
+) -> None:
+    with pytest.raises(MlflowException, match=problem) as raised:
+        ask(features, plants_uri, {"dataframe_records": rows})
+    assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
+    assert raised.value.get_http_status_code() == 400
+
+
+def test_an_input_that_is_in_no_table_is_missed_by_its_name(features: Features, plants_uri: str) -> None:
+    with pytest.raises(MlflowException, match="height"):
+        ask(features, plants_uri, {"dataframe_records": [{"plant_id": 1}]})
+
+
+def test_data_that_make_no_rows_are_refused(features: Features, plants_uri: str) -> None:
+    model = with_lookup(mlflow.pyfunc.load_model(plants_uri), features.tables)
+    with pytest.raises(MlflowException, match=r"make no rows .*dataframe_records") as raised:
+        model.predict({"plant_id": 1, "height": 1.0})
+    assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+def test_a_table_that_went_away_is_not_the_caller_s_fault(features: Features, plants_uri: str) -> None:
+    model = with_lookup(mlflow.pyfunc.load_model(plants_uri), features.tables)
+    features.tables.folder.rename(features.tables.folder.with_name("gone"))
+    with pytest.raises(MlflowException, match="There is no table `plants`") as raised:
+        model.predict(pd.DataFrame({"plant_id": [1], "height": [0.0]}))
+    assert raised.value.error_code == "INTERNAL_ERROR"
+
+
+def test_a_request_without_a_time_gets_the_newest_values(features: Features, readings_uri: str) -> None:
+    assert ask(features, readings_uri, {"dataframe_records": [{"plant_id": 1}, {"plant_id": 2}]}) == [
+        0.9,
+        0.2,
+    ]
+    timed = [{"plant_id": 1, "when": "2026-01-07T12:00:00"}, {"plant_id": 1, "when": "2026-01-02T00:00:00"}]
+    assert ask(features, readings_uri, {"dataframe_records": timed}) == [0.5, 0.1]
+    early = {"dataframe_records": [{"plant_id": 1, "when": "2025-01-07T12:00:00"}]}
+    with pytest.raises(MlflowException, match=r"\(plant_id=1, when=2025-01-07 .* at or before that time"):
+        ask(features, readings_uri, early)
+
+
+def test_the_served_schema_asks_for_keys_and_not_for_features(
+    features: Features, plants_uri: str, store: Path
+) -> None:
+    schema = served_schema(with_lookup(mlflow.pyfunc.load_model(plants_uri), features.tables))
+    assert schema is not None
+    asked = {spec.name: (spec.type.name, spec.required) for spec in schema.inputs}
+    assert asked == {
+        "plant_id": ("long", True),
+        "height": ("double", True),
+        "petal length (cm)": ("double", False),
+        "n": ("long", False),
+    }
+    features.create_table("readings", READINGS, "plant_id", timestamp_column="seen")
+    timed = with_lookup(mlflow.pyfunc.load_model(logged(features, READING_LOOKUP, TIMED)), features.tables)
+    schema = served_schema(timed)
+    assert schema is not None
+    assert {spec.name: (spec.type.name, spec.required) for spec in schema.inputs} == {
+        "plant_id": ("long", True),
+        "when": ("datetime", False),
+        "moisture": ("double", False),
+    }
+
+
+def test_a_model_without_a_signature_is_served_by_its_record(features: Features, store: Path) -> None:
+    features.create_table("plants", PLANTS, "plant_id")
+    uri = logged(features, PLANT_LOOKUP, TRAINING, signature=False)
+    assert mlflow.models.get_model_info(uri).signature is None
+    assert ask(features, uri, {"dataframe_records": [{"height": 300, "plant_id": 3}]}) == [333.0]
+
+
+def test_keys_of_text_and_params_reach_the_model(features: Features, store: Path) -> None:
+    features.create_table("plants", PLANTS.assign(plant_id=["007", "8", "x y"]), "plant_id")
+
+    class Scaled(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+        def predict(
+            self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+        ) -> Any:
+            return (model_input["visits"] * (params or {})["factor"]).tolist()
+
+    made = features.create_training_set(
+        pd.DataFrame({"plant_id": ["007"]}), [FeatureLookup("plants", "plant_id")], None, ["plant_id"]
+    )
+    with mlflow.start_run():
+        uri = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=Scaled(),
+            metadata=made.metadata,
+            signature=infer_signature(made.load_df(), [1.0], params={"factor": 2}),
+            pip_requirements=["mlflow"],
+        ).model_uri
+    rows = [{"plant_id": "007"}, {"plant_id": "x y"}]
+    assert ask(features, uri, {"dataframe_records": rows}) == [20, 60]
+    assert ask(features, uri, {"dataframe_records": rows, "params": {"factor": 3}}) == [30, 90]
+    assert ask(features, uri, "plant_id\n007\n", "text/csv") == [20], "text keeps its leading zeros"
