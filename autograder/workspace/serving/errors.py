@@ -1,0 +1,51 @@
+"""Refusals, in the shape of Databricks' REST API: a status, and a body of ``error_code`` and ``message``."""
+
+import traceback
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Refused(Exception):
+    """A request that is answered with an error. The message says what was found and what to do."""
+
+    status: int
+    error_code: str
+    message: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def unauthenticated(cls, message: str) -> "Refused":
+        """No credential, or none of the kind that is expected."""
+        return cls(401, "UNAUTHENTICATED", message, {"WWW-Authenticate": "Bearer"})
+
+    @classmethod
+    def forbidden(cls, message: str) -> "Refused":
+        """A credential that does not open this."""
+        return cls(403, "PERMISSION_DENIED", message)
+
+    @classmethod
+    def invalid(cls, message: str) -> "Refused":
+        """A request whose content cannot be used."""
+        return cls(400, "INVALID_PARAMETER_VALUE", message)
+
+    @classmethod
+    def missing(cls, message: str) -> "Refused":
+        """Something that does not exist."""
+        return cls(404, "RESOURCE_DOES_NOT_EXIST", message)
+
+    @classmethod
+    def unavailable(cls, message: str, seconds: int = 1) -> "Refused":
+        """Not possible now; worth trying again after so many seconds."""
+        return cls(503, "TEMPORARILY_UNAVAILABLE", message, {"Retry-After": str(seconds)})
+
+    def body(self) -> dict[str, str]:
+        """The body of the answer; halves of characters, which it could not carry, become question marks."""
+        message = self.message.encode("utf-8", "replace").decode()
+        return {"error_code": self.error_code, "message": message}
+
+
+def unforeseen(error: BaseException) -> Refused:
+    """What is said of a failure of the server itself; the whole of it goes to the server's log."""
+    traceback.print_exception(error)
+    told = f"The workspace's server failed: {type(error).__name__}. workspace/serving.log says where."
+    return Refused(500, "INTERNAL_ERROR", told)

@@ -1,0 +1,93 @@
+"""The process that serves a workspace: ``python -m autograder.workspace.serving.listen``.
+
+Run as a file, it listens at once and imports what it needs only when somebody calls: a notebook that never
+calls an endpoint pays a few hundredths of a second for it. It ends with its owner, the process that holds the
+other end of its standard input.
+"""
+
+import argparse
+import gc
+import json
+import os
+import select
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+#: Seconds that a server may take to end by itself once it was told to.
+GRACE = 15.0
+
+
+def main() -> None:
+    """Listen, say where on standard output, and serve."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("tracking_uri")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--idle", type=float, default=None)
+    parser.add_argument("--eager", action="store_true", help="import what is needed at once")
+    given = parser.parse_args()
+
+    listening = listen(given.port)
+    port = listening.getsockname()[1]
+    log = Path(given.folder) / "workspace" / "serving.log"
+    with log.open("w", buffering=1, encoding="utf-8") as file:
+        print(json.dumps({"port": port, "pid": os.getpid()}), flush=True)
+        # what is printed from here on goes to a file of the workspace, not into a pipe that nobody reads
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    threading.Thread(target=_wait_for_owner, daemon=True).start()
+    if not given.eager:
+        select.select([listening], [], [])
+    _serving.set()
+    gc.disable()  # imports leave no garbage, and take a fifth less time
+
+    import skops.io  # noqa: F401 (first: it looks through all modules that are there)
+
+    from autograder.workspace.serving.run import serve
+
+    gc.enable()
+    gc.freeze()
+
+    serve(Path(given.folder), given.tracking_uri, listening, idle=given.idle, ended=_ended)
+
+
+_ended = threading.Event()
+_serving = threading.Event()
+
+
+def listen(port: int = 0, host: str = "127.0.0.1") -> socket.socket:
+    """A socket that listens on this machine only; raises OSError for a port that is taken."""
+    # named as TCP, or asyncio would leave Nagle's algorithm on: 40 ms a call
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if os.name == "posix":  # elsewhere this would let two processes share a port
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(128)
+    return listening
+
+
+def _wait_for_owner() -> None:
+    """Set ``_ended`` when the owner is gone, and end the process if nobody heeds that."""
+    parent = os.getppid()
+    watch = threading.Thread(target=_read_to_the_end, daemon=True)
+    watch.start()
+    # a child that the owner left behind may hold the pipe open: where there is one, the parent is asked, too
+    while watch.is_alive() and (os.name != "posix" or os.getppid() == parent):
+        watch.join(0.5)
+    _ended.set()
+    if not _serving.is_set():
+        os._exit(0)
+    time.sleep(GRACE)
+    os._exit(1)
+
+
+def _read_to_the_end() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+
+
+if __name__ == "__main__":
+    main()

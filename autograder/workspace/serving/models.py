@@ -1,0 +1,201 @@
+"""Registered models: found by version, stage or alias, loaded and asked with MLflow's own code."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
+from mlflow.tracking import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from autograder.workspace.serving.errors import Refused
+
+STAGES = ("None", "Staging", "Production", "Archived")
+#: Served columns that a message names, at most.
+MOST_NAMED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A version of a registered model, the model it was made of, and where its files are."""
+
+    name: str
+    version: str
+    source: str
+    location: str = field(default="", compare=False)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A model in memory. ``warning`` says what is doubtful about its answers; ``used`` when it last
+    was asked, in seconds of the monotonic clock.
+    """
+
+    model: Any
+    schema: Any
+    warning: str | None
+    used: float = field(default_factory=time.monotonic)
+
+    def predict(self, body: bytes, content_type: str) -> tuple[int, str, str]:
+        """Status, media type and text of the answer. Never raises for what a request contains."""
+        self.used = time.monotonic()
+        try:
+            answer = scoring_server.invocations(body, content_type, self.model, self.schema)
+            if answer.status == 200:
+                return 200, answer.mimetype, answer.response
+            refused = Refused(answer.status, "INVALID_PARAMETER_VALUE", answer.response)
+        except MlflowException as error:
+            refused = Refused.invalid(error.message)
+        except BaseException as error:  # a model, and MLflow's parsing of nonsense, can raise anything
+            told = f"The body could not be read, or the answer not written: {type(error).__name__}: {error}"
+            refused = Refused.invalid(told)
+        raise self.explained(refused)
+
+    def explained(self, refused: Refused) -> Refused:
+        """The refusal with what the model expects, which MLflow's messages leave out."""
+        expected = self.expected()
+        refused.message = refused.message[:2000] + (f"\n{expected}" if expected else "")
+        return refused
+
+    def expected(self) -> str:
+        """What a request should contain, in one line."""
+        if self.schema is None or not self.schema.has_input_names():
+            return ""
+        names = self.schema.input_names()
+        named = ", ".join(f"'{name}'" for name in names[:MOST_NAMED])
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        return f"The model was trained with the columns {named}{more}: send these names, in any order."
+
+
+class Models:
+    """The models of a registry that are in memory."""
+
+    def __init__(self, tracking_uri: str, folder: Path) -> None:
+        self.tracking_uri = tracking_uri
+        self.folder = folder
+        self._loaded: dict[Found, Loaded] = {}
+        self._locks: dict[Found, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """The registry; opening it takes as long as loading a small model, so not before it is needed."""
+        return MlflowClient(self.tracking_uri, self.tracking_uri)
+
+    def find(self, name: str, selector: str) -> Found:
+        """The version of a model that a number, a stage or an alias names. Raises Refused."""
+        versions = {str(v.version): v for v in self._versions(name)}
+        if not versions:
+            raise Refused.missing(
+                f"There is no registered model “{name}” with a version; the registered models are: "
+                f"{self._names()}. "
+                "Register one with mlflow.register_model."
+            )
+        found = versions.get(selector)
+        if found is None and selector.casefold() in (stage.casefold() for stage in STAGES):
+            staged = [
+                v for v in versions.values() if (v.current_stage or "").casefold() == selector.casefold()
+            ]
+            found = max(staged, key=lambda v: int(v.version), default=None)
+        if found is None:
+            try:
+                found = self.client.get_model_version_by_alias(name, selector)
+            except MlflowException:
+                found = None
+        if found is None:
+            aliases = sorted(self.client.get_registered_model(name).aliases)
+            raise Refused.missing(
+                f"“{name}” has no version, stage or alias “{selector}”. Its versions are "
+                f"{', '.join(sorted(versions, key=int))}; stages with a version: "
+                f"{', '.join(sorted({v.current_stage or 'None' for v in versions.values()}))}; "
+                f"aliases: {', '.join(aliases) or 'none'}."
+            )
+        location = self.client.get_model_version_download_uri(name, found.version)
+        return Found(name, str(found.version), str(found.source), location)
+
+    def get(self, found: Found) -> Loaded:
+        """The model in memory, loaded when it is not. Raises Refused when it cannot be."""
+        ready = self._loaded.get(found)
+        if ready is not None:
+            return ready
+        with self._lock:
+            lock = self._locks.setdefault(found, threading.Lock())
+        with lock:
+            loaded = self._loaded.get(found)
+            if loaded is None:
+                loaded = self._loaded[found] = self._load(found)
+            return loaded
+
+    def ready(self, found: Found) -> Loaded | None:
+        """The model when it is in memory."""
+        return self._loaded.get(found)
+
+    def unload(self, idle: float, kept: set[Found]) -> list[Found]:
+        """Drop models that nobody asked for ``idle`` seconds, but not those in ``kept``; which these are."""
+        end = time.monotonic() - idle
+        present = list(self._loaded.items())  # other threads load meanwhile
+        gone = [found for found, loaded in present if loaded.used < end and found not in kept]
+        for found in gone:
+            self._loaded.pop(found, None)
+        return gone
+
+    def _versions(self, name: str) -> list[ModelVersion]:
+        if "'" in name:  # MLflow's filters have no escape for it
+            return []
+        try:
+            return list(self.client.search_model_versions(f"name = '{name}'"))
+        except MlflowException:  # a name that no model can have
+            return []
+
+    def _names(self) -> str:
+        found = self.client.search_registered_models(max_results=20)
+        return ", ".join(sorted(model.name for model in found)) or "none"
+
+    def _load(self, found: Found) -> Loaded:
+        from autograder.workspace.served import served_schema, with_lookup
+        from autograder.workspace.tables import Tables
+
+        mlflow.set_tracking_uri(self.tracking_uri)
+        mlflow.set_registry_uri(self.tracking_uri)
+        uri = self._place(found)
+        try:
+            # which packages differ from those it was logged with, it said when it was registered
+            model = with_lookup(mlflow.pyfunc.load_model(uri, suppress_warnings=True), Tables(self.folder))
+            schema = served_schema(model)
+        except (Exception, SystemExit) as error:  # the model's own code can raise anything
+            raise Refused(
+                400,
+                "BAD_REQUEST",
+                f"Version {found.version} of “{found.name}” could not be loaded: {type(error).__name__}: "
+                f"{str(error)[:1000]}. Load it in a notebook with mlflow.pyfunc.load_model"
+                f"('models:/{found.name}/{found.version}') to see why, mend it and register a new version.",
+            ) from error
+        warning = None
+        if schema is None:
+            warning = (
+                f"version {found.version} of {found.name} has no signature: names and types of "
+                "columns were not "
+                "checked, and wrong ones may be answered with nonsense"
+            )
+        return Loaded(model, schema, warning)
+
+    def _place(self, found: Found) -> str:
+        """Where to load a model from: its files, or the registry where these are gone from here."""
+        if found.location and Path(local_file_uri_to_path(found.location)).is_dir():
+            return found.location
+        present = self.find(found.name, found.version)
+        if present != found:
+            raise Refused(
+                400,
+                "BAD_REQUEST",
+                f"Version {found.version} of “{found.name}” is not the one that the endpoint was made for: "
+                f"it was deleted and made anew (from {present.source}, before from {found.source}). Update "
+                "the endpoint's configuration to serve the new one.",
+            )
+        return f"models:/{found.name}/{found.version}"
