@@ -1,14 +1,23 @@
-"""A private MLflow store beside the notebook, and nowhere else."""
+"""A private MLflow store beside the notebook, and nowhere else unless another was named."""
 
 import contextlib
 import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autograder.workspace import data
-from autograder.workspace.database import DATABASE, check_database
+from autograder.workspace.database import DATABASE, StoreError, check_database
+from autograder.workspace.features import Features
 from autograder.workspace.prepared import put_store
+from autograder.workspace.server import Server, start_server
+from autograder.workspace.serving.state import State
+from autograder.workspace.serving.tokens import A_DAY, create_token, permission_of, whoami
+from autograder.workspace.tables import Tables
+
+if TYPE_CHECKING:
+    from autograder.workspace.serving.metrics import EndpointMetrics
 
 #: The tag on MLflow's own "Default" experiment that records the seed of the data.
 SEED_TAG = "kit.data_seed"
@@ -27,40 +36,91 @@ REDIRECTING = (
     "DATABRICKS_HOST",
     "DATABRICKS_TOKEN",
     "DATABRICKS_CONFIG_PROFILE",
+    "DATABRICKS_CONFIG_FILE",
 )
 
 _opened: "list[Workspace]" = []  # at most one: the store that this process works in
 
+_own: dict[str, str] = {}  # what this module set in the environment
+_theirs: dict[str, str] = {}  # what the environment said about Databricks before it was set aside
+
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a notebook's work goes: its folder, the store's URI and the seed of its data."""
+    """Where a notebook's work goes: its folder, the store's URI, the seed of its data, and the server of
+    its endpoints and of MLflow's UI; None where the work goes to Databricks, which has its own.
+    """
 
     folder: Path
     tracking_uri: str
     seed: int
+    server: Server | None = None
+
+    @property
+    def host(self) -> str:
+        """The address of the serving endpoints and of MLflow's UI."""
+        return self.server.url if self.server else os.environ.get("DATABRICKS_HOST", "")
+
+    @property
+    def tables(self) -> Tables:
+        """The Delta tables beside the notebook."""
+        return Tables(self.folder)
+
+    @property
+    def features(self) -> Features:
+        """The feature tables among them."""
+        return Features(self.tables)
+
+    def create_token(
+        self, comment: str = "", lifetime_seconds: float | None = None, permission: str = "CAN_MANAGE"
+    ) -> str:
+        """Make a token for the local endpoints and return its text, which cannot be had again.
+
+        ``permission`` is CAN_QUERY (call endpoints) or CAN_MANAGE (change them, too). Raises
+        WorkspaceError for another, or a lifetime that is not positive.
+        """
+        return create_token(State(self.folder), comment, lifetime_seconds, permission_of(permission))[0]
+
+    def metrics(self, endpoint: str) -> "EndpointMetrics":
+        """Calls, errors and latency of a local endpoint; shows itself as a table and a plot."""
+        from autograder.workspace.serving.metrics import measure
+
+        return measure(self.folder, endpoint)
 
 
-def open_workspace(folder: str | Path | None = None) -> Workspace:
-    """Open the private store ``mlflow.db`` in ``folder`` and make it MLflow's store here.
+def open_workspace(folder: str | Path | None = None, remote: str | None = None) -> Workspace:
+    """Open the private store ``mlflow.db`` in ``folder``, make it MLflow's store here, and serve it.
 
     ``folder`` defaults to the kernel's working directory, which Jupyter sets to the notebook's
     own folder. A second call in one process reopens the same store, also after ``os.chdir``.
-    What the environment says about a tracking server is set aside, and said so.
-    Prints where the work goes. Raises ValueError when the seed makes no sense, and StoreError
-    when ``mlflow.db`` is there but cannot be used.
+    What the environment says about a tracking server is set aside, and said so. With ``remote``, the
+    address of a tracking server or ``databricks``, the work goes there instead.
+
+    A process that ends with this one serves MLflow's UI and, in the way of Databricks, endpoints;
+    DATABRICKS_HOST and DATABRICKS_TOKEN are set so that clients for Databricks find them.
+    Prints where the work goes. Raises ValueError when the seed makes no sense, StoreError when
+    the store is there but cannot be used, and WorkspaceError when the server cannot be started.
     """
+    if remote is not None:
+        return _open_remote(Path(folder or Path.cwd()).resolve(), remote)
     if folder is None:
         folder = _opened[0].folder if _opened else Path.cwd()
     folder = Path(folder).resolve()
     seed = data.current_seed()
-    ignored = {name: os.environ.pop(name) for name in REDIRECTING if name in os.environ}
     tracking_uri = sqlite_uri(folder)
-    if ignored.get("MLFLOW_TRACKING_URI") == tracking_uri:
+    foreign = [name for name in REDIRECTING if os.environ.get(name, "") not in ("", _own.get(name))]
+    if _opened:  # MLflow itself writes these when it is used
+        foreign = [name for name in foreign if name not in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI")]
+    ignored = {name: os.environ[name] for name in foreign}
+    if ignored.get("MLFLOW_TRACKING_URI") == tracking_uri:  # handed down by a notebook that works here
         ignored = {}
+    _theirs.update({name: value for name, value in os.environ.items() if _is_theirs(name, value)})
+    for name in REDIRECTING:
+        os.environ.pop(name, None)
     # processes that a cell starts, such as `mlflow ui`, go to the same place
-    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    _set({"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"})
+    # a server on this machine that does not answer is gone: MLflow would wait a minute for it
+    _set({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
     if os.environ.get(FAST_LOGGING_VARIABLE, "1") != "0":
         os.environ["MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT"] = "0"
 
@@ -78,10 +138,95 @@ def open_workspace(folder: str | Path | None = None) -> Workspace:
     # MLflow resolves its default ./mlruns once, when it first opens the store
     with contextlib.chdir(folder):
         mlflow.MlflowClient().set_experiment_tag("0", SEED_TAG, str(seed))
-    workspace = Workspace(folder, tracking_uri, seed)
+        if _opened and _opened[0].tracking_uri != tracking_uri:  # the experiment was another store's
+            mlflow.set_experiment(experiment_id="0")
+    workspace = Workspace(folder, tracking_uri, seed, _serve(folder, tracking_uri))
     _opened[:] = [workspace]
     _say_where(workspace, ignored)
     return workspace
+
+
+def _open_remote(folder: Path, remote: str) -> Workspace:
+    """Work with the tracking server, or the Databricks workspace, that was asked for by name."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    of_databricks = remote.partition(":")[0] in ("databricks", "databricks-uc")
+    if not of_databricks and not remote.startswith(("http://", "https://")):
+        raise ValueError(
+            f"remote is {remote!r}; expected the address of a tracking server, such as "
+            "'http://127.0.0.1:5000', or 'databricks'. Leave it out to work in the notebook's own store."
+        )
+    before = dict(os.environ)
+    for name in REDIRECTING:
+        os.environ.pop(name, None)
+    if of_databricks:  # which workspace, and who asks, is what the environment said before it was set aside
+        os.environ.pop("MLFLOW_ENABLE_DB_SDK", None)
+        os.environ.pop("DATABRICKS_AUTH_TYPE", None)
+        os.environ.update(_theirs | {n: v for n, v in before.items() if _is_theirs(n, v)})
+    _set({"MLFLOW_TRACKING_URI": remote, "MLFLOW_DISABLE_TELEMETRY": "true"})
+    _set({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"})
+    _quieten_mlflow()
+    registry = None if of_databricks else remote
+    try:
+        mlflow.MlflowClient(remote, registry).search_experiments(max_results=1)
+    except (MlflowException, OSError, ValueError) as error:
+        os.environ.clear()
+        os.environ.update(before)
+        raise StoreError(
+            f"The tracking server at {remote} does not answer as expected: {str(error)[:300]}. Check the "
+            "address, that it runs, and its user name and password (MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD; DATABRICKS_HOST and DATABRICKS_TOKEN for Databricks)."
+        ) from error
+    mlflow.set_tracking_uri(remote)
+    if registry:
+        mlflow.set_registry_uri(registry)
+    if of_databricks:
+        _close_server()
+    server = None if of_databricks else _serve(folder, remote)
+    workspace = Workspace(folder, remote, data.current_seed(), server)
+    _opened[:] = [workspace]
+    print(f"Your work goes to {remote}, as you asked; others who use it can see it.")
+    _say_host(workspace)
+    return workspace
+
+
+def _serve(folder: Path, tracking_uri: str) -> Server:
+    """The server of a workspace, started unless this process has it already, and its address and a token
+    of its own for the clients here.
+    """
+    server = None
+    for before in _opened:
+        same = (before.folder, before.tracking_uri) == (folder, tracking_uri)
+        if same and before.server and before.server.running:
+            server = before.server
+    if server is None:
+        _close_server()
+        server = start_server(folder, tracking_uri)
+    # a new token each time: the one before may have expired, or was revoked
+    token, _ = create_token(State(folder), "this notebook", A_DAY)
+    _set({"DATABRICKS_HOST": server.url, "DATABRICKS_TOKEN": token, "DATABRICKS_AUTH_TYPE": "pat"})
+    # MLflow would let the SDK look for other credentials
+    _set({"MLFLOW_ENABLE_DB_SDK": "false"})
+    return server
+
+
+def _close_server() -> None:
+    """End the server that this process has, if it has one."""
+    for before in _opened:
+        if before.server:
+            before.server.close()
+
+
+def _is_theirs(name: str, value: str) -> bool:
+    """Whether a variable about Databricks was set by somebody else than this module."""
+    return name.startswith("DATABRICKS_") and value != _own.get(name)
+
+
+def _set(names: dict[str, str]) -> None:
+    """Set environment variables, and remember that it was this module that did."""
+    _own.update(names)
+    os.environ.update(names)
 
 
 def sqlite_uri(folder: Path) -> str:
@@ -102,4 +247,11 @@ def _say_where(workspace: Workspace, ignored: dict[str, str]) -> None:
         names = ", ".join(sorted(ignored))
         print(f"Your environment names another place ({names}); this notebook does not use it.")
     public = workspace.seed == data.PUBLIC_SEED
+    _say_host(workspace)
     print("The data are the public ones." if public else "The data are not the public ones: drawn anew.")
+
+
+def _say_host(workspace: Workspace) -> None:
+    if workspace.server:
+        print(f"MLflow's UI and your serving endpoints are at {workspace.host} while this runs.")
+        print(f"The token in DATABRICKS_TOKEN is yours ({whoami()}).")

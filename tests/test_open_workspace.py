@@ -1,0 +1,254 @@
+"""Opening a workspace in a notebook: one line, and everything it starts ends with the kernel."""
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import nbformat.v4
+import psutil
+import pytest
+from jupyter_client.manager import KernelManager
+
+from autograder.execution.run import private_channel, run_notebook
+from autograder.workspace.settings import Conditions
+from tests.conftest import environment, run
+
+pytestmark = pytest.mark.xdist_group("workspace")
+
+OPEN = """
+import os
+from autograder.workspace import open_workspace
+workspace = open_workspace()
+"""
+MODEL = """
+import mlflow
+from autograder.workspace import load_flowers
+from sklearn.linear_model import LogisticRegression
+data = load_flowers()
+model = LogisticRegression(max_iter=500).fit(data.X_train.to_numpy(), data.y_train)
+mlflow.sklearn.log_model(model, name="model", registered_model_name="Iris")
+"""
+ENDPOINT = """
+import time
+from mlflow.deployments import get_deploy_client
+client = get_deploy_client("databricks")
+entities = [{"entity_name": "Iris", "entity_version": "1"}]
+client.create_endpoint(name="iris", config={"served_entities": entities})
+while client.get_endpoint("iris")["state"]["ready"] != "READY":
+    time.sleep(0.1)
+"""
+CALL = """
+import requests
+answer = requests.post(
+    f"{os.environ['DATABRICKS_HOST']}/serving-endpoints/iris/invocations",
+    headers={"Authorization": f"Bearer {os.environ['DATABRICKS_TOKEN']}"},
+    json={"inputs": [[5.1, 3.5, 1.4, 0.2]]},
+)
+print(answer.status_code, answer.text)
+"""
+#: A child that inherits the pipe to the server, and outlives the kernel.
+FORKS = """
+import multiprocessing, time
+multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,)).start()
+time.sleep(60)
+"""
+
+
+class Kernel:
+    """A real kernel in a folder, as Jupyter starts it."""
+
+    def __init__(self, folder: Path, **changes: str) -> None:
+        self.sockets = tempfile.TemporaryDirectory(prefix="kit-")
+        self.manager = KernelManager(config=private_channel(Path(self.sockets.name)))
+        self.manager.start_kernel(cwd=str(folder), env=environment(**changes))
+        self.client: Any = None
+        self.connect()
+
+    def connect(self) -> None:
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    def run(self, *sources: str) -> str:
+        """Run cells; what they printed. An exception is a failure of the test."""
+        printed: list[str] = []
+
+        def keep(message: dict[str, Any]) -> None:
+            content = message["content"]
+            assert message["msg_type"] != "error", "\n".join(content["traceback"])
+            if message["msg_type"] == "stream" and content["name"] == "stdout":
+                printed.append(content["text"])
+
+        for source in sources:
+            self.client.execute_interactive(source, timeout=120, output_hook=keep)
+        return "".join(printed)
+
+    def end(self) -> None:
+        self.client.stop_channels()
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel(now=True)
+        self.sockets.cleanup()
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    made = Kernel(tmp_path)
+    yield made
+    made.end()
+
+
+def answers(url: str) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((urlparse(url).hostname, urlparse(url).port)) == 0
+
+
+def ends(pid: int, seconds: float = 20) -> bool:
+    """Whether a process is gone within that time."""
+    end = time.monotonic() + seconds
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def where(kernel: Kernel) -> tuple[str, int]:
+    """The server's address and process."""
+    url, pid = kernel.run("print(workspace.host, workspace.server.process.pid)").split()
+    return url, int(pid)
+
+
+def test_one_line_says_where_things_are_and_whose_the_token_is(kernel: Kernel) -> None:
+    said = kernel.run(OPEN)
+    url, _ = where(kernel)
+    assert "mlflow.db" in said
+    assert url in said
+    user = kernel.run("import getpass; print(getpass.getuser())").strip()
+    assert f"The token in DATABRICKS_TOKEN is yours ({user})" in said
+    token = kernel.run("print(os.environ['DATABRICKS_TOKEN'])").strip()
+    assert token.startswith("dapi")
+    assert token not in said
+
+
+def test_a_workspace_that_is_opened_twice_has_one_server(kernel: Kernel) -> None:
+    kernel.run(OPEN)
+    before = where(kernel)
+    kernel.run("os.chdir('..')", OPEN)
+    assert where(kernel) == before
+
+
+def test_endpoints_survive_a_restart_of_the_kernel_at_the_same_address(kernel: Kernel) -> None:
+    assert "200" in kernel.run(OPEN, MODEL, ENDPOINT, CALL)
+    url, pid = where(kernel)
+    kernel.client.stop_channels()
+    kernel.manager.restart_kernel()
+    kernel.connect()
+    assert ends(pid)
+    kernel.run(OPEN)
+    assert where(kernel)[0] == url
+    assert "200" in kernel.run(CALL)
+    calls = kernel.run("print(len(workspace.metrics('iris').calls))")
+    assert int(calls) == 2
+
+
+def test_who_interrupts_a_cell_does_not_end_the_server(kernel: Kernel) -> None:
+    kernel.run(OPEN, MODEL, ENDPOINT)
+    kernel.client.execute("import time; time.sleep(60)", stop_on_error=False)
+    time.sleep(1)
+    kernel.manager.interrupt_kernel()
+    assert kernel.client.get_shell_msg(timeout=20)["content"]["ename"] == "KeyboardInterrupt"
+    assert "200" in kernel.run(CALL)
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["never called", "called"])
+@pytest.mark.parametrize(
+    "busy", ["", "import time; time.sleep(60)", FORKS], ids=["idle", "busy", "with a child that lives on"]
+)
+def test_the_server_ends_with_a_kernel_that_is_killed(kernel: Kernel, busy: str, used: bool) -> None:
+    kernel.run(OPEN, *(["import requests; requests.get(workspace.host + '/ping')"] if used else []))
+    url, pid = where(kernel)
+    children = [child.pid for child in psutil.Process(kernel.manager.provisioner.pid).children()]
+    assert pid in children
+    if busy:
+        kernel.client.execute(busy)
+        time.sleep(1)
+    os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
+    assert ends(pid)
+    assert not answers(url)
+
+
+def test_a_server_that_was_killed_is_started_again(kernel: Kernel) -> None:
+    kernel.run(OPEN, MODEL, ENDPOINT)
+    _, pid = where(kernel)
+    os.kill(pid, signal.SIGKILL)
+    kernel.run("workspace.server.process.wait()", OPEN)
+    assert where(kernel)[1] != pid
+    assert "200" in kernel.run(CALL)
+
+
+def test_two_kernels_in_one_folder_share_the_workspace(tmp_path: Path) -> None:
+    first, second = Kernel(tmp_path), Kernel(tmp_path)
+    try:
+        first.run(OPEN, MODEL, ENDPOINT)
+        second.run(OPEN)
+        assert where(first)[0] != where(second)[0]
+        assert "200" in second.run(CALL)
+        assert int(first.run("print(len(workspace.metrics('iris').calls))")) == 1
+    finally:
+        first.end()
+        second.end()
+
+
+def test_what_the_environment_names_is_set_aside_and_said_so(tmp_path: Path) -> None:
+    kernel = Kernel(tmp_path, DATABRICKS_HOST="https://elsewhere.invalid", DATABRICKS_TOKEN="theirs")
+    try:
+        said = kernel.run(OPEN)
+        assert "Your environment names another place (DATABRICKS_HOST, DATABRICKS_TOKEN)" in said
+        found = kernel.run("print(os.environ['DATABRICKS_HOST'], os.environ['DATABRICKS_TOKEN'])").split()
+        assert found[0] == where(kernel)[0]
+        assert found[1] != "theirs"
+        assert "another place" not in kernel.run(OPEN)
+    finally:
+        kernel.end()
+
+
+def test_a_workspace_works_in_the_box(tmp_path: Path) -> None:
+    cells = [nbformat.v4.new_code_cell(source) for source in (OPEN, MODEL, ENDPOINT, CALL)]
+    (tmp_path / "work").mkdir()
+    execution = run_notebook(nbformat.v4.new_notebook(cells=cells), tmp_path / "work", Conditions(7))
+    assert execution.stopped is None, execution
+    assert execution.notebook.cells[-1].outputs[0].text.startswith("200")
+    from autograder.workspace.serving import journal
+
+    (call,) = journal.read(execution.folder).to_pylist()
+    assert call["status_code"] == 200
+    assert call["requester"] == "student"
+
+
+def test_a_script_that_a_cell_starts_works_in_the_same_place(kernel: Kernel, tmp_path: Path) -> None:
+    said = kernel.run(
+        OPEN,
+        "import subprocess, sys\n"
+        "script = 'from autograder.workspace import open_workspace; open_workspace()'\n"
+        "print(subprocess.run([sys.executable, '-c', script], capture_output=True, text=True).stdout)",
+    )
+    assert "another place" not in said
+    assert said.count(str(tmp_path / "mlflow.db")) == 2
+
+
+def test_a_notebook_that_calls_no_endpoint_hardly_pays_for_one(tmp_path: Path) -> None:
+    """The server imports nothing until it is called: a few megabytes instead of hundreds."""
+    script = (
+        "import psutil, time\nfrom autograder.workspace import open_workspace\nw = open_workspace()\n"
+        "time.sleep(1)\nprint(psutil.Process(w.server.process.pid).memory_info().rss >> 20)"
+    )
+    done = run(sys.executable, "-c", script, folder=tmp_path)
+    assert int(done.stdout.split()[-1]) < 40
