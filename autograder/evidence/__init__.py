@@ -26,13 +26,26 @@ from autograder.evidence.facts import (
 from autograder.evidence.lookup import find_model, find_registered, find_version, model_of_version
 from autograder.evidence.models import score_model, skops_file
 from autograder.evidence.notebooks import read_notebook
+from autograder.evidence.workspace_facts import (
+    AccessToken,
+    Endpoint,
+    EndpointChange,
+    Request,
+    ServedEntity,
+    TableFacts,
+    TableVersion,
+    WorkspaceFacts,
+)
 from autograder.workspace.database import NoStore, StoreError
 
 __all__ = [
+    "AccessToken",
     "Artifact",
     "CellFacts",
     "Change",
     "DatasetInput",
+    "Endpoint",
+    "EndpointChange",
     "Evidence",
     "Experiment",
     "LoggedModel",
@@ -43,9 +56,14 @@ __all__ = [
     "NotebookFacts",
     "Picture",
     "RegisteredModel",
+    "Request",
     "Run",
     "Scoring",
+    "ServedEntity",
     "StoreError",
+    "TableFacts",
+    "TableVersion",
+    "WorkspaceFacts",
     "dump",
     "find_model",
     "find_registered",

@@ -1,9 +1,10 @@
-"""The facts of a store as JSON: ``python -m autograder.evidence STORE [DOWNLOADS]``.
+"""The facts of a store as JSON: ``python -m autograder.evidence STORE [DOWNLOADS [WORKSPACE]]``.
 
 STORE is a tracking URI, or the folder of a store that a notebook made.
 
 Says in one line on standard error, with exit status 1, why a store cannot be read. Files of a
-tracking server are downloaded into the folder DOWNLOADS, and not read without it.
+tracking server are downloaded into the folder DOWNLOADS, and not read without it. WORKSPACE is the
+folder of the endpoints and tables that belong to it, if that is not the store's own.
 """
 
 import gc
@@ -19,10 +20,11 @@ from autograder.evidence.store import read_store  # noqa: E402
 from autograder.workspace.database import StoreError  # noqa: E402
 from autograder.workspace.store import sqlite_uri  # noqa: E402
 
-store, *downloads = sys.argv[1:]
-uri = store if ":/" in store else sqlite_uri(Path(store))
+store, *folders = sys.argv[1:]
+uri = store if ":/" in store or store == "databricks" else sqlite_uri(Path(store))
+downloads, workspace, *_ = [*map(Path, folders), None, None]
 try:
-    facts = dump(read_store(uri, downloads=Path(downloads[0]) if downloads else None))
+    facts = dump(read_store(uri, downloads=downloads, workspace=workspace))
 except StoreError as error:
     sys.exit(str(error))
 sys.stdout.write(facts)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from pydantic import TypeAdapter
 
 from autograder.evidence.text import plain
+from autograder.evidence.workspace_facts import AccessToken, Endpoint, EndpointChange, Request, TableFacts
 from autograder.workspace.database import StoreError
+from autograder.workspace.settings import USUAL, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,16 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file of a run. ``kind`` is picture, table, json, text, model or other, by its content."""
+    """A file of a run. ``kind`` is picture, table, json, text, model or other, by its content.
+
+    ``content`` is the text of a small table or JSON file, None for other files.
+    """
 
     path: str
     size: int
     kind: str
     picture: Picture | None = None
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,18 +233,25 @@ class Evidence:
     """All that was found in one place. ``problem`` says in one line why there is nothing to read.
 
     ``seed`` is the seed of the data that the work was done under, as recorded by the grader or,
-    failing that, in the store. ``changes`` is the history of stages and aliases, None where the
-    store keeps none. ``findings`` say in a line each what was refused, and why. The endpoints'
-    request log, their settings and Delta tables will stand here, too.
+    failing that, in the store; ``settings`` are the instructor's. ``changes`` is the history of
+    stages and aliases, None where the store keeps none. ``findings`` say in a line each what was
+    refused, and why. ``requests`` are all calls, the oldest first, those that were refused among
+    them; ``tables`` include the request log's.
     """
 
     seed: int
+    settings: Settings = USUAL
     experiments: tuple[Experiment, ...] = ()
     runs: tuple[Run, ...] = ()
     models: tuple[LoggedModel, ...] = ()
     registered: tuple[RegisteredModel, ...] = ()
     changes: tuple[Change, ...] | None = None
     notebook: NotebookFacts | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    endpoint_changes: tuple[EndpointChange, ...] = ()
+    requests: tuple[Request, ...] = ()
+    tables: tuple[TableFacts, ...] = ()
+    tokens: tuple[AccessToken, ...] = ()
     findings: tuple[str, ...] = ()
     problem: str | None = None
 

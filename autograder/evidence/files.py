@@ -18,6 +18,9 @@ LONGEST_LOCATION = 2_000
 MOST_FILES = 200
 #: Files larger than this, in bytes, are named but not opened.
 LARGEST_FILE = 32 << 20
+#: The text of tables and JSON files up to this size, in bytes, is kept, and of so many a run.
+LARGEST_CONTENT = 64_000
+MOST_CONTENTS = 20
 
 
 def local_folder(location: str, home: Path) -> Path | None:
@@ -83,12 +86,23 @@ def files_in(folder: Path) -> Iterator[Path]:
 def describe(folder: Path) -> tuple[Artifact, ...]:
     """The files below ``folder`` as artifacts, no more than MOST_FILES."""
     artifacts: list[Artifact] = []
+    kept = 0
     for path in islice(files_in(folder), MOST_FILES):
         size = path.lstat().st_size
         picture = read_picture(path) if 0 < size <= LARGEST_FILE else None
         kind = "picture" if picture else _kind(path, size)
-        artifacts.append(Artifact(path.relative_to(folder).as_posix(), size, kind, picture))
+        content = _content(path, size) if kind in ("table", "json") and kept < MOST_CONTENTS else None
+        kept += content is not None
+        artifacts.append(Artifact(path.relative_to(folder).as_posix(), size, kind, picture, content))
     return tuple(artifacts)
+
+
+def _content(path: Path, size: int) -> str | None:
+    """The text of a file that is not too large for the evidence."""
+    try:
+        return path.read_text(encoding="utf-8") if size <= LARGEST_CONTENT else None
+    except (UnicodeDecodeError, OSError):
+        return None
 
 
 def _kind(path: Path, size: int) -> str:

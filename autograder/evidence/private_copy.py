@@ -10,7 +10,7 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from autograder.evidence.facts import Change
@@ -19,6 +19,9 @@ from autograder.workspace.prepared import HISTORY_TABLE, SCHEMA
 
 #: A database larger than this is not read, in bytes.
 LARGEST_DATABASE = 64 << 20
+#: How often copying is tried while others write.
+COPIES = 10
+CHUNK = 1 << 20
 #: More changes than this are not read.
 MOST_CHANGES = 10_000
 #: The one trigger that MLflow's own schema has.
@@ -52,12 +55,46 @@ def private_copy(database: Path) -> Iterator[Path]:
     check_database(database)
     with tempfile.TemporaryDirectory(prefix="kit-store-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / database.name
-        shutil.copyfile(database, copy)
-        log = database.with_name(database.name + "-wal")
-        if log.is_file() and not log.is_symlink() and log.stat().st_size <= LARGEST_DATABASE:
-            shutil.copyfile(log, copy.with_name(log.name))
+        copy_database(database, copy)
         _refuse_foreign_schema(copy)
         yield copy
+
+
+def copy_database(database: Path, copy: Path) -> None:
+    """Copy a SQLite file with its write-ahead log to ``copy``, as they are at one moment.
+
+    Others may go on writing. What they append to the log meanwhile does no harm, SQLite tells whole
+    transactions from parts of one. But when a checkpoint moves the log into the file, the two copies
+    do not belong together: then the file has changed, and both are copied again. Raises StoreError
+    when that does not stop, or the log is a link or too large.
+    """
+    log = database.with_name(database.name + "-wal")
+    copied = copy.with_name(copy.name + "-wal")
+    for _ in range(COPIES):
+        shutil.copyfile(database, copy)
+        copied.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            found = log.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_DATABASE:
+                raise StoreError(
+                    f"{log.name} is no file of at most {LARGEST_DATABASE >> 20} MiB; expected SQLite's "
+                    f"log. Close the notebooks that use {database.name}, then try again."
+                )
+            shutil.copyfile(log, copied)
+        if _same(database, copy):
+            return
+    raise StoreError(
+        f"{database.name} is being written to all the time; expected a moment of quiet. Try again when "
+        "the notebooks that use it do nothing."
+    )
+
+
+def _same(one: Path, other: Path) -> bool:
+    with one.open("rb") as left, other.open("rb") as right:
+        while chunk := left.read(CHUNK):
+            if chunk != right.read(CHUNK):
+                return False
+        return not right.read(1)
 
 
 def read_changes(copy: Path) -> tuple[Change, ...] | None:

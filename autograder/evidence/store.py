@@ -23,6 +23,7 @@ from autograder.evidence.places import LocalPlace, Place, RemotePlace
 from autograder.evidence.private_copy import private_copy, read_changes
 from autograder.evidence.registry import read_registry
 from autograder.evidence.text import one_line, plain
+from autograder.evidence.workspace import read_workspace
 from autograder.workspace.data import PUBLIC_SEED
 from autograder.workspace.database import DATABASE, StoreError
 from autograder.workspace.store import SEED_TAG
@@ -31,13 +32,16 @@ from autograder.workspace.store import SEED_TAG
 MOST_POINTS = 10_000
 
 
-def read_store(tracking_uri: str, seed: int | None = None, downloads: Path | None = None) -> Evidence:
-    """Everything in the store at ``tracking_uri``: experiments, runs, logged models, the registry.
+def read_store(
+    tracking_uri: str, seed: int | None = None, downloads: Path | None = None, workspace: Path | None = None
+) -> Evidence:
+    """Everything in the store at ``tracking_uri``: experiments, runs, logged models, the registry; and
+    in the workspace in the folder ``workspace``, by default that of a SQLite store.
 
     A SQLite store is read from a private copy, and its files only where they lie in its folder. The
     files of a tracking server are downloaded into ``downloads``, and not read without it. ``seed``
     overrides the one recorded in the store. Raises StoreError, in one line, when the store cannot be
-    read; makes no store where there is none.
+    read; what cannot be read of the workspace is a finding. Makes no store where there is none.
     """
     with ExitStack() as stack:
         place: Place
@@ -48,11 +52,12 @@ def read_store(tracking_uri: str, seed: int | None = None, downloads: Path | Non
             changes = read_changes(copy)
             client = MlflowClient(f"sqlite:///{copy.as_posix()}", f"sqlite:///{copy.as_posix()}")
             place = LocalPlace(database.parent)
+            workspace = workspace or database.parent
         else:
             client = MlflowClient(tracking_uri, tracking_uri)
             place = RemotePlace(tracking_uri, downloads)
         try:
-            return replace(_read(client, place, seed), changes=changes)
+            facts = replace(_read(client, place, seed), changes=changes)
         except (MlflowException, OSError) as error:
             if getattr(error, "error_code", None) == "UNAUTHENTICATED":
                 raise StoreError(
@@ -64,6 +69,20 @@ def read_store(tracking_uri: str, seed: int | None = None, downloads: Path | Non
                 f"The store at {plain(tracking_uri)} could not be read: {one_line(error)}. Expected a "
                 "store of this MLflow that answers; check the address, and that the server runs."
             ) from error
+    return _with_workspace(facts, workspace) if workspace else facts
+
+
+def _with_workspace(facts: Evidence, folder: Path) -> Evidence:
+    found = read_workspace(folder)
+    return replace(
+        facts,
+        endpoints=found.endpoints,
+        endpoint_changes=found.endpoint_changes,
+        requests=found.requests,
+        tables=found.tables,
+        tokens=found.tokens,
+        findings=(*facts.findings, *found.findings),
+    )
 
 
 def sqlite_path(tracking_uri: str) -> Path:
