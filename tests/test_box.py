@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder.execution import Execution, Limits, check_sandbox, find_bwrap, run_notebook
+from autograder.workspace.settings import Conditions
 from tests.conftest import ROOT, run
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the box needs Linux")
@@ -48,7 +50,7 @@ def attempt(tmp_path: Path) -> Attempt:
         folder.mkdir()
         notebook = new_notebook(cells=[new_code_cell(source) for source in (BEFORE, *cells, AFTER)])
         changed = Limits(**{name: limits.get(name, getattr(LIMITS, name)) for name in LIMITS.__slots__})
-        return run_notebook(notebook, folder, 1, changed)
+        return run_notebook(notebook, folder, Conditions(1), changed)
 
     return make
 
@@ -116,22 +118,14 @@ ENDED = {
         "import os\nos.mkdir('/dev/shm/d')\nfor n in range(10**6): open(f'/dev/shm/d/{n}', 'w').close()",
         "files, where 2000 are allowed",
     ),
-    "the sockets put elsewhere": (
-        "import os, socket\nplace = '/sandbox/s/'\nfor name in os.listdir(place):\n"
-        "    os.rename(place + name, place + 'x' + name)\n    os.symlink('/tmp/elsewhere', place + name)\n"
-        "for fd in map(int, os.listdir('/proc/self/fd')):\n    try:\n"
-        "        one = socket.socket(fileno=os.dup(fd))\n"
-        "        if '/s/' in str(one.getsockname()): one.shutdown(2)\n    except OSError: pass\n"
-        "import time; time.sleep(30)",
-        "",
-    ),
 }
 
 
 @pytest.mark.parametrize("what", ENDED)
 def test_a_limit_ends_the_run_is_named_and_what_was_done_before_stays(attempt: Attempt, what: str) -> None:
     source, words = ENDED[what]
-    execution = attempt(source)
+    too_long = "a cell took longer" in words
+    execution = attempt(source, cell=LIMITS.cell if too_long else 60)
     assert execution.stopped is not None
     assert words in execution.stopped
     assert (execution.folder / "before.txt").read_text() == "done before"
@@ -210,7 +204,14 @@ def test_names_that_are_too_long_and_folders_that_cannot_be_entered_cost_nothing
 
 
 def test_what_floods_other_channels_or_cannot_be_written_down_is_no_fault_of_ours(attempt: Attempt) -> None:
-    before = psutil.Process().memory_info().rss
+    held = [psutil.Process().memory_info().rss]
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            held.append(psutil.Process().memory_info().rss)
+
+    threading.Thread(target=watch, daemon=True).start()
     execution = attempt(
         "import json\nkernel = get_ipython().kernel\n"
         "kernel.session.pack = lambda sent: json.dumps(sent, default=str).encode()\n"
@@ -218,12 +219,26 @@ def test_what_floods_other_channels_or_cannot_be_written_down_is_no_fault_of_our
         "parent=kernel.get_parent('shell'), ident=b'x')",
         "for _ in range(40): kernel.session.send(kernel.stdin_socket, 'input_request', {'prompt': ''}, "
         "ident=kernel._parent_ident['shell'], buffers=[b'x' * (16 << 20)])",
+        "import time; time.sleep(3)",
         memory=4 << 30,
         cell=20,
     )
     assert (execution.folder / "before.txt").exists()
     nbformat.writes(execution.notebook).encode()
-    assert psutil.Process().memory_info().rss - before < 300 << 20
+    ended.set()
+    assert max(held) - held[0] < 300 << 20
+
+
+def test_a_connection_lost_while_the_kernel_ends_is_no_flood(attempt: Attempt) -> None:
+    execution = attempt(
+        "import os, time\nkernel = get_ipython().kernel\n"
+        "kernel.do_shutdown = lambda restart: (os.closerange(3, 256), time.sleep(4))\n"
+        "kernel.session.send(kernel.iopub_socket, 'error', {'traceback': []}, parent=kernel.get_parent())\n"
+        "time.sleep(8)",
+        cell=20,
+    )
+    assert execution.stopped is not None
+    assert "no notebook output" in execution.stopped
 
 
 def test_memory_that_processes_share_is_counted_once(attempt: Attempt) -> None:
@@ -252,6 +267,37 @@ def test_links_pipes_and_devices_are_left_behind_and_named(attempt: Attempt) -> 
     for name in ("passwd", "everything", "pipe", "socket", "bad\\nname", "\\xff\\xfe", "too deep"):
         assert name in told
     assert told.isprintable()
+
+
+ELSEWHERE = """
+import os, socket, time
+place = "/sandbox/s/"
+for name in os.listdir(place):
+    os.rename(place + name, place + "x" + name)
+    os.symlink(%r, place + name)
+for number in map(int, os.listdir("/proc/self/fd")):
+    try:
+        one = socket.socket(fileno=os.dup(number))
+        if "/s/" in str(one.getsockname()):
+            one.shutdown(2)
+    except OSError:
+        pass
+time.sleep(30)
+"""
+
+
+def test_nobody_is_led_to_another_socket_than_the_kernel_s(attempt: Attempt) -> None:
+    import socket
+
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{name}/s")
+        listener.listen()
+        execution = attempt(ELSEWHERE % f"{name}/s")
+        listener.settimeout(1)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+    assert execution.stopped is not None
+    assert (execution.folder / "before.txt").exists()
 
 
 SPY = """
@@ -332,6 +378,14 @@ def test_the_kit_and_its_libraries_work_in_the_box(attempt: Attempt) -> None:
     assert "/sandbox/work/mlflow.db" in printed(execution)
     assert "done before" in printed(execution)
     assert (execution.folder / "mlflow.db").stat().st_size > 0
+
+
+def test_many_small_outputs_all_arrive(attempt: Attempt) -> None:
+    execution = attempt(
+        "from IPython.display import display\nfor n in range(900): display(n)", output=20 << 20, cell=60
+    )  # of more than 1000 that wait, a kernel itself throws some away
+    assert execution.stopped is None
+    assert [len(cell.outputs) for cell in execution.notebook.cells] == [1, 900, 1]
 
 
 @pytest.mark.parametrize("program", [shutil.which("bwrap"), find_bwrap.from_pypi()], ids=["system", "pypi"])

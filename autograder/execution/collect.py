@@ -8,25 +8,29 @@ import pandas as pd
 from autograder.evidence import Evidence, LoggedModel, NoStore, Scoring, read_notebook
 from autograder.execution.run import Execution
 from autograder.execution.warm import WarmReader
+from autograder.workspace.settings import Conditions
 from autograder.workspace.store import sqlite_uri
 
 #: Seconds that asking all models of one submission may take.
 SCORING_BUDGET = 180
 
 
-def collect(execution: Execution, seed: int, features: pd.DataFrame, reader: WarmReader) -> Evidence:
-    """The evidence of an execution under the data's ``seed``; its models answered for ``features``.
+def collect(
+    execution: Execution, conditions: Conditions, features: pd.DataFrame, reader: WarmReader
+) -> Evidence:
+    """The evidence of an execution under ``conditions``; its models answered for ``features``.
 
     A run that left no store is evidence of that. Raises StoreError for a store that is there and
     cannot be read.
     """
+    seed, settings = conditions
     notebook = read_notebook(execution.notebook, execution.stopped)
     try:
         facts = reader.read_store(sqlite_uri(execution.folder), seed)
     except NoStore:
         raised = f" The notebook raised “{notebook.errors[0].error}”." if notebook.errors else ""
         problem = f"Run from the top, the notebook left no MLflow store: was its first cell changed?{raised}"
-        return Evidence(seed=seed, notebook=notebook, problem=problem)
+        return Evidence(seed=seed, settings=settings, notebook=notebook, problem=problem)
     end = time.monotonic() + SCORING_BUDGET
     belonging = {model_id for run in facts.runs for model_id in run.model_ids}
 
@@ -37,4 +41,4 @@ def collect(execution: Execution, seed: int, features: pd.DataFrame, reader: War
             return Scoring(error=f"asking the models before it took {SCORING_BUDGET} seconds")
         return reader.score(model, features)
 
-    return replace(facts.with_scores(score), notebook=notebook)
+    return replace(facts.with_scores(score), notebook=notebook, settings=settings)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from autograder.workspace.data import SEED_VARIABLE
+from autograder.workspace.settings import SETTINGS_VARIABLE, Conditions
 
 #: What is handed down from the instructor's environment. Everything else stays behind: tracking
 #: servers, tokens, cloud credentials, proxies, course secrets.
@@ -26,10 +27,10 @@ HANDED_DOWN = (
 )
 
 
-def kernel_environment(home: Path, seed: int | None = None) -> dict[str, str]:
+def kernel_environment(home: Path, conditions: Conditions | None = None) -> dict[str, str]:
     """Environment variables for a process that runs foreign code; ``home`` is its home folder.
 
-    With ``seed`` the seeded data are drawn from it.
+    With ``conditions`` the seeded data are drawn under them.
     """
     environment = {name: os.environ[name] for name in HANDED_DOWN if name in os.environ}
     environment |= {
@@ -42,6 +43,7 @@ def kernel_environment(home: Path, seed: int | None = None) -> dict[str, str]:
         "USER": "student",
         "LOGNAME": "student",
     }
-    if seed is not None:
-        environment[SEED_VARIABLE] = str(seed)
+    if conditions is not None:
+        environment[SEED_VARIABLE] = str(conditions.seed)
+        environment[SETTINGS_VARIABLE] = conditions.settings.model_dump_json()
     return environment

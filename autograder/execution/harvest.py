@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from autograder.evidence.tables import FOLDER as TABLES
 from autograder.evidence.text import plain
 from autograder.execution.limits import Limits, size
 from autograder.workspace.database import DATABASE
+from autograder.workspace.serving.state import FOLDER
 
 #: Folders deeper than this are left behind.
 DEEPEST = 20
@@ -28,7 +30,7 @@ def copy_out(folder: int, target: Path, limits: Limits) -> list[str]:
 
 def _evidence_first(name: str) -> tuple[bool, str]:
     """The order of copying: no litter may use up the limits before the store is home."""
-    return not name.startswith((DATABASE, "mlruns")), name
+    return not name.startswith((DATABASE, "mlruns", FOLDER, TABLES)), name
 
 
 class _Harvest:

@@ -17,7 +17,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_client.session import Session
 from nbclient import NotebookClient
-from traitlets import Dict, Instance, Unicode
+from traitlets import Dict, Instance, Type, Unicode
 
 from autograder.execution.box import PATIENCE, Box
 from autograder.execution.limits import Limits, size
@@ -26,18 +26,21 @@ from autograder.execution.mounts import SOCKETS
 PROVISIONER = "mlflow-kit-box"
 #: Where the kernel finds its connection file, in the box.
 CONNECTION_FILE = PurePosixPath("/sandbox/kernel.json")
+#: The file beside what a kernel left that says how it ended.
+ENDED = "ended.json"
 #: How many sockets a kernel listens on: shell, iopub, stdin, control, heartbeat.
 SOCKETS_OF_A_KERNEL = 5
-#: A message of a kernel larger than this is not received, in bytes, and no more than so many wait.
+#: A message of a kernel larger than this is not received, in bytes, and no more than so many wait. A
+#: kernel throws away what it cannot send: all small outputs must find room while this side is slow.
 LARGEST_MESSAGE = 24 << 20
-MOST_WAITING = {"iopub": 60, "shell": 4}
+MOST_WAITING = {"iopub": 50_000, "shell": 4}
 
 
 class BoxProvisioner(LocalProvisioner):
     """Starts a kernel in a :class:`~autograder.execution.box.Box`, reached through sockets that are in it.
 
     The box works on a copy of the kernel's working directory. When it has ended, what it left is
-    copied into the folder ``left``, and a file ``ended.json`` beside that says why it was ended, if a
+    copied into the folder ``left``, and a file ENDED beside that says why it was ended, if a
     limit did it, and what was refused.
     """
 
@@ -89,7 +92,7 @@ class BoxProvisioner(LocalProvisioner):
                 if self.left and left.parent.is_dir():
                     refused = box.copy_out(left)
                     ended = json.dumps({"why": box.why, "refused": refused})
-                    left.with_name("ended.json").write_text(ended, encoding="utf-8")
+                    left.with_name(ENDED).write_text(ended, encoding="utf-8")
             finally:
                 box.close()
         await super().cleanup(restart)
@@ -149,6 +152,8 @@ class BoundedKernelClient(AsyncKernelClient):
     """A client for which few messages wait, and next to none on a channel that nobody listens to."""
 
     once = False
+    #: Tells when the connection over which outputs come is gone: after a message that is too large.
+    lost: Any = None
 
     def _context_default(self) -> zmq.asyncio.Context:
         self._created_context = True
@@ -156,19 +161,29 @@ class BoundedKernelClient(AsyncKernelClient):
 
     def _create_connected_socket(self, channel: str, identity: bytes | None = None) -> Any:
         self.context.setsockopt(zmq.RCVHWM, MOST_WAITING.get(channel, 1))
-        return super()._create_connected_socket(channel, identity)
+        connected = super()._create_connected_socket(channel, identity)
+        if channel == "iopub":
+            self.lost = connected.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        return connected
 
 
 class BoxKernelClient(BoundedKernelClient):
-    """A client that connects once, when the kernel listens and no line of a notebook has run."""
+    """A client that connects once, when the kernel listens and no line of a notebook has run.
+
+    It has no heartbeat, which would connect again and again: the process is looked at instead.
+    """
 
     once = True
+
+    def start_channels(self, *channels: bool, **named: bool) -> None:
+        """Start all channels but the heartbeat."""
+        super().start_channels(*channels, **{**named, "hb": False})
 
 
 class BoundedKernelManager(AsyncKernelManager):
     """A manager whose kernel's messages are counted."""
 
-    client_class = "autograder.execution.kernel.BoundedKernelClient"
+    client_factory = Type(BoundedKernelClient)
     session = Instance(MeteredSession)
 
     def _session_default(self) -> MeteredSession:
@@ -180,7 +195,7 @@ class BoxKernelManager(BoundedKernelManager):
 
     left = Unicode().tag(config=True)
     limits = Dict().tag(config=True)
-    client_class = "autograder.execution.kernel.BoxKernelClient"
+    client_factory = Type(BoxKernelClient)
 
     def _context_default(self) -> zmq.asyncio.Context:
         self._created_context = True
@@ -207,6 +222,7 @@ class BoundedNotebookClient(NotebookClient):
 
     most_output: int = Limits().output
     flooded: str | None = None
+    _ending = False
 
     def create_kernel_manager(self) -> Any:
         """Make the manager, and end its kernel when the meter says so."""
@@ -221,6 +237,18 @@ class BoundedNotebookClient(NotebookClient):
         provisioner: Any = self.km.provisioner if self.km else None
         if provisioner and provisioner.process:
             provisioner.process.kill()
+
+    async def _async_check_alive(self) -> None:
+        if self._ending:  # nbclient may go on looking; a connection lost from here on is no flood
+            return
+        await super()._async_check_alive()
+        lost = getattr(self.kc, "lost", None)
+        if lost and await lost.poll(0):
+            self._end_the_flood()
+
+    async def _async_cleanup_kernel(self) -> None:
+        self._ending = True
+        await super()._async_cleanup_kernel()
 
     async def _async_handle_timeout(self, timeout: int, cell: Any = None) -> Any:
         self.shutdown_kernel = "immediate"  # one that takes too long would not end when asked to, either

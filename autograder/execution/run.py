@@ -19,13 +19,11 @@ from traitlets.config import Config
 
 from autograder.execution.environment import kernel_environment
 from autograder.execution.find_bwrap import find_bwrap
-from autograder.execution.kernel import BoundedKernelManager, BoundedNotebookClient, BoxKernelManager
+from autograder.execution.kernel import ENDED, BoundedKernelManager, BoundedNotebookClient, BoxKernelManager
 from autograder.execution.limits import USUAL, Limits
 from autograder.execution.mounts import WORK
 from autograder.workspace.prepared import put_store
-
-#: The name beside an execution's folder under which the box tells how it ended.
-ENDED = "ended.json"
+from autograder.workspace.settings import Conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +39,9 @@ class Execution:
 
 
 def run_notebook(
-    notebook: NotebookNode, folder: Path, seed: int, limits: Limits = USUAL, sandbox: bool = True
+    notebook: NotebookNode, folder: Path, conditions: Conditions, limits: Limits = USUAL, sandbox: bool = True
 ) -> Execution:
-    """Run every cell of ``notebook`` (changed in place) in a new kernel, under the data's ``seed``.
+    """Run every cell of ``notebook`` (changed in place) in a new kernel, under ``conditions``.
 
     The kernel works on the files of ``folder`` and what it leaves is in ``folder`` afterwards. With
     ``sandbox`` it does so in a box, see :mod:`autograder.execution.box`; without, in the folder itself,
@@ -72,7 +70,7 @@ def run_notebook(
             config=config,
         )
         client.most_output = limits.output
-        stopped = _execute(client, kernel_environment(home, seed), limits)
+        stopped = _execute(client, kernel_environment(home, conditions), limits)
         refused = []
         if sandbox:
             ended = json.loads((home / ENDED).read_text(encoding="utf-8"))

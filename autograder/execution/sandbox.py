@@ -25,12 +25,14 @@ try:
 except PermissionError:
     open("BOX-OK", "w").close()
 """
+APPARMOR = (
+    "Ubuntu since 23.10 forbids user namespaces by AppArmor: run "
+    "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or give bwrap a profile"
+)
 #: What bubblewrap says, and what helps.
 REMEDIES = {
-    "setting up uid map": "Ubuntu since 23.10 forbids user namespaces by AppArmor: run "
-    "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or give bwrap a profile",
-    "RTM_NEWADDR": "Ubuntu since 23.10 forbids user namespaces by AppArmor: run "
-    "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or give bwrap a profile",
+    "setting up uid map": APPARMOR,
+    "RTM_NEWADDR": APPARMOR,
     "No space left": "the limit user.max_user_namespaces is 0 or used up: raise it with sysctl",
     "Creating new namespace failed": "user namespaces are off: set kernel.unprivileged_userns_clone=1 "
     "and user.max_user_namespaces, or run outside of this container",

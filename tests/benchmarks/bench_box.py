@@ -12,6 +12,7 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder.execution import run_notebook
+from autograder.workspace.settings import Conditions
 
 
 def seconds(sandbox: bool) -> float:
@@ -20,7 +21,7 @@ def seconds(sandbox: bool) -> float:
         folder = Path(name) / "work"
         folder.mkdir()
         before = time.perf_counter()
-        run_notebook(new_notebook(cells=[new_code_cell("1 + 1")]), folder, 1, sandbox=sandbox)
+        run_notebook(new_notebook(cells=[new_code_cell("1 + 1")]), folder, Conditions(1), sandbox=sandbox)
         return time.perf_counter() - before
 
 
