@@ -1,8 +1,12 @@
-"""One module an assignment: what is asked, for how many points, what to say when it is missing."""
+"""What is asked, for how many points, what to say when it is missing.
+
+The rubrics are in ``course``, one module each; the rest is the language they are written in and
+the questions that they share.
+"""
 
 from autograder.rubrics.hints import hints
 from autograder.rubrics.language import Criterion, Outcome, Rubric, Status, Task
-from autograder.rubrics.registry import UnknownAssignment, assignments, load_rubric
+from autograder.rubrics.load import UnknownAssignment, assignments, load_rubric
 
 __all__ = [
     "Criterion",

@@ -31,7 +31,11 @@ def model_of(evidence: Evidence, run: Run) -> LoggedModel | None:
 
 def scoring_of(evidence: Evidence, run: Run) -> Scoring | None:
     """What the run's model answered, or None when it has no model of its own that could be scored."""
-    model = model_of(evidence, run)
+    return scoring_of_model(model_of(evidence, run))
+
+
+def scoring_of_model(model: LoggedModel | None) -> Scoring | None:
+    """What a model answered, or None when it could not be scored or its files are another's."""
     if model is None or model.scoring is None or model.scoring.error or foreign_files(model):
         return None
     return model.scoring

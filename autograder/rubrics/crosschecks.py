@@ -84,7 +84,7 @@ def shows_the_confusion(evidence: Evidence, run: Run, truth: pd.Series, word: st
         step = "Draw it, for example with ConfusionMatrixDisplay, and log the figure with log_figure."
         found = f"The run “{run.name}” has {others}."
         return failed(found, expected, step) if pictures else not_attempted(found, step)
-    drawn = [artifact for artifact in named if _shows_something(artifact)]
+    drawn = [artifact for artifact in named if shows_something(artifact)]
     if not drawn:
         return failed(
             f"{claims.listed(a.path for a in named)} of “{run.name}” is blank or too small to read.",
@@ -150,7 +150,8 @@ def follow_each_other(moments: Sequence[tuple[str, int | None]]) -> Outcome:
     return passed(f"In this order: {', '.join(what for what, _ in moments)}.")
 
 
-def _shows_something(artifact: Artifact) -> bool:
+def shows_something(artifact: Artifact) -> bool:
+    """Whether a picture is neither blank nor tiny, as far as it can be told."""
     picture = artifact.picture
     if picture is None:  # drawn by a program that writes SVG, which is not decoded
         return artifact.size > 0

@@ -1,12 +1,14 @@
 """The language of rubrics: a rubric has tasks, a task has criteria, a criterion has an outcome."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 
 import pandas as pd
 
 from autograder.evidence import Evidence, Run
+from autograder.workspace.settings import THRESHOLDS, Settings, SettingsError
 
 
 class Status(StrEnum):
@@ -49,6 +51,11 @@ def not_attempted(found: str, next_step: str) -> Outcome:
     return Outcome(Status.NOT_ATTEMPTED, found, "", next_step)
 
 
+def awaiting(found: str) -> Outcome:
+    """A person has to judge this."""
+    return Outcome(Status.AWAITING, found)
+
+
 #: A check takes the evidence and, in a task that is about one run, that run.
 Check = Callable[..., Outcome]
 
@@ -59,7 +66,7 @@ class Criterion:
 
     ``covers`` are the ids of the guide's topics, ``chapter`` the page of the book, and the section on
     it, that teaches it. ``needs`` are ids of criteria without which this one cannot be evaluated at
-    all: unless they passed, it is reported as not attempted.
+    all: unless they passed, it is reported as not attempted. ``by_hand`` tells that a person judges it.
     """
 
     id: str
@@ -69,6 +76,7 @@ class Criterion:
     chapter: str
     covers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    by_hand: bool = False
 
 
 @dataclass(slots=True)
@@ -112,6 +120,11 @@ class Task:
 
         return add
 
+    def by_hand(self, id: str, sentence: str, points: float, covers: tuple[str, ...] = ()) -> None:
+        """Add a criterion that a person judges, in formgrader: what the student wrote is not looked at."""
+        check = partial(_wait, "A person reads what you wrote.")
+        self.criteria.append(Criterion(id, sentence, points, check, self.chapter, covers, by_hand=True))
+
     def _about_its_run(self, check: Check) -> Check:
         find = self.about
         assert find is not None
@@ -125,17 +138,22 @@ class Task:
         return asked
 
 
+def _wait(found: str, evidence: Evidence) -> Outcome:
+    return awaiting(found)
+
+
 @dataclass(slots=True)
 class Rubric:
     """What an assignment asks. ``chapter`` is the page of the book that teaches it.
 
-    ``features`` draws, for a seed, the rows that every logged model is asked about.
+    ``features`` draws, for a seed and settings, the rows that every logged model is asked
+    about.
     """
 
     assignment: str
     title: str
     chapter: str
-    features: Callable[[int], pd.DataFrame]
+    features: Callable[[int, Settings], pd.DataFrame]
     tasks: list[Task] = field(default_factory=list)
 
     def task(
@@ -149,6 +167,21 @@ class Rubric:
         self.tasks.append(Task(id, title, chapter, about))
         return self.tasks[-1]
 
+    def with_settings(self, settings: Settings) -> "Rubric":
+        """A copy with the points that an instructor set.
+
+        Raises SettingsError when they are of criteria, or thresholds, that there are not.
+        """
+        thresholds = THRESHOLDS.get(self.assignment, {})
+        _expect(self.assignment, "criterion", settings.points, [one.id for _, one in self.criteria])
+        _expect(self.assignment, "threshold", settings.thresholds, thresholds)
+        points = settings.points
+        tasks = [
+            replace(task, criteria=[replace(c, points=points.get(c.id, c.points)) for c in task.criteria])
+            for task in self.tasks
+        ]
+        return replace(self, tasks=tasks)
+
     @property
     def points(self) -> float:
         """The sum of its tasks' points."""
@@ -158,3 +191,11 @@ class Rubric:
     def criteria(self) -> list[tuple[Task, Criterion]]:
         """Every criterion with its task, in order."""
         return [(task, criterion) for task in self.tasks for criterion in task.criteria]
+
+
+def _expect(assignment: str, what: str, found: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in found:
+        if name not in known:
+            expected = f"expected one of: {', '.join(known)}" if known else "it has none"
+            raise SettingsError(f"The settings of {assignment} name the {what} {name!r}; {expected}.")

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from autograder.evidence import Evidence, Run, Scoring
+from autograder.evidence import Evidence, Run
 from autograder.rubrics import claims, crosschecks, questions
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
+from autograder.rubrics.variants import can_be_told_apart, runs_of, shortcomings, variants
 from autograder.workspace import load_flowers
 
 EXPERIMENT = "flower-species"
@@ -14,7 +15,7 @@ FOREST = "RandomForestClassifier"
 
 def truth(evidence: Evidence) -> pd.Series:
     """The species of the test part under the seed that the work was done with."""
-    return load_flowers(evidence.seed).y_test
+    return load_flowers(evidence.seed, evidence.settings).y_test
 
 
 def the_first_run(evidence: Evidence) -> Run | None:
@@ -25,32 +26,19 @@ def the_first_run(evidence: Evidence) -> Run | None:
 
 def project_runs(evidence: Evidence) -> list[Run]:
     """The runs in the project's experiment; all of them where the project has none."""
-    ids = {found.experiment_id for found in evidence.experiments if found.name == EXPERIMENT}
-    return [run for run in evidence.runs if run.experiment_id in ids or not ids]
+    return runs_of(evidence, EXPERIMENT)
 
 
-def variants(evidence: Evidence) -> list[Run]:
-    """Finished runs besides the first whose models differ from the first and from each other.
-
-    Of several runs of one variant, the one that says the truth counts.
-    """
-    first = the_first_run(evidence)
-    seen = {claims.hyperparameters(scoring) for scoring in [_scoring(evidence, first)] if scoring}
-    others = [run for run in project_runs(evidence) if run is not first and run.status == "FINISHED"]
-    found = []
-    for run in sorted(others, key=lambda run: len(_shortcomings(evidence, run))):
-        scoring = _scoring(evidence, run)
-        if scoring is not None and claims.hyperparameters(scoring) not in seen:
-            seen.add(claims.hyperparameters(scoring))
-            found.append(run)
-    return found
+def other_variants(evidence: Evidence) -> list[Run]:
+    """Finished runs besides the first whose models differ from the first and from each other."""
+    return variants(evidence, project_runs(evidence), truth(evidence), besides=the_first_run(evidence))
 
 
 rubric = Rubric(
     assignment="01-tracking",
     title="Track your first runs",
     chapter="chapters/tracking",
-    features=lambda seed: load_flowers(seed).X_test,
+    features=lambda seed, settings: load_flowers(seed, settings).X_test,
 )
 experiment = rubric.task("experiment", "Choose an experiment", section="step-2-the-first-tracked-run")
 first_run = rubric.task(
@@ -155,7 +143,7 @@ def log_loss_true(evidence: Evidence, run: Run) -> Outcome:
 
 @compare.criterion("Two more variants are logged, each with its model", 2, ("S7",))
 def two_variants(evidence: Evidence) -> Outcome:
-    found = variants(evidence)
+    found = other_variants(evidence)
     if len(found) >= 2:
         return passed(f"Besides the first run there are {claims.listed(run.name for run in found)}.")
     others = [run for run in project_runs(evidence) if run is not the_first_run(evidence)]
@@ -175,8 +163,8 @@ def two_variants(evidence: Evidence) -> Outcome:
 
 @compare.criterion("What the variants log is true of their models", 2, ("P1", "S7"), needs=("two-variants",))
 def variants_true(evidence: Evidence) -> Outcome:
-    found = variants(evidence)[:2]
-    wrong = [problem for run in found for problem in _shortcomings(evidence, run)]
+    found = other_variants(evidence)[:2]
+    wrong = [problem for run in found for problem in shortcomings(evidence, run, truth(evidence))]
     names = claims.listed(run.name for run in found)
     return wrong[0] if wrong else passed(f"{names} log what their models carry and reach.")
 
@@ -184,17 +172,7 @@ def variants_true(evidence: Evidence) -> Outcome:
 @compare.criterion("Each variant has a meaningful name of its own", 1, ("P2",), needs=("two-variants",))
 def variants_named(evidence: Evidence) -> Outcome:
     first = the_first_run(evidence)
-    taken = {first.name} if first else set()
-    for run in variants(evidence)[:2]:
-        if run.name in taken or not questions.says_something(run):
-            why = "is the name of another run, too" if run.name in taken else "says nothing about the run"
-            return failed(
-                f"The name “{run.name}” {why}.",
-                "a name for each run from which a colleague can tell them apart",
-                "Build the name from the values you vary, for example with an f-string.",
-            )
-        taken.add(run.name)
-    return passed(f"The runs can be told apart: {claims.listed(sorted(taken))}.")
+    return can_be_told_apart(other_variants(evidence)[:2], [first.name] if first else [])
 
 
 @compare.criterion("One run carries the tag `best` = `true`", 1, ("S7",))
@@ -261,19 +239,6 @@ def _completeness(evidence: Evidence, run: Run) -> tuple[int, int]:
         questions.has_model(evidence, run),
     )
     return sum(outcome.status is Status.PASSED for outcome in asked), run.start_time
-
-
-def _scoring(evidence: Evidence, run: Run | None) -> Scoring | None:
-    return claims.scoring_of(evidence, run) if run else None
-
-
-def _shortcomings(evidence: Evidence, run: Run) -> list[Outcome]:
-    """What a variant logs that its model does not explain."""
-    if _scoring(evidence, run) is None:
-        return []
-    asked = [questions.params_are_the_models(evidence, run)]
-    asked += [questions.metric_is_true(evidence, run, name, truth(evidence)) for name in questions.METRICS]
-    return [outcome for outcome in asked if outcome.status is not Status.PASSED]
 
 
 def _marked(evidence: Evidence) -> list[Run]:

@@ -1,0 +1,135 @@
+"""Questions about the calls of an endpoint: what was sent, and whether the answer is the model's."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from textwrap import shorten
+from typing import Any
+
+import pandas as pd
+
+from autograder.evidence import Evidence, find_version, model_of_version
+from autograder.evidence.workspace_facts import Request
+from autograder.rubrics import claims
+from autograder.rubrics.language import Outcome, failed, not_attempted, passed
+
+#: Two measurements are the same when they differ by no more.
+SAME = 1e-6
+#: So many rows are to be sent in one call.
+FEWEST_ROWS = 5
+
+
+def rows_sent(request: Request, form: str) -> list[dict[str, Any]] | None:
+    """The rows that a call brought in a payload form, as dictionaries; None when it brought none in it."""
+    try:
+        body = json.loads(request.request or "")[form]
+        if form == "dataframe_records":
+            return [dict(row) for row in body]
+        return [dict(zip(body["columns"], row, strict=True)) for row in body["data"]]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def predictions(request: Request) -> list[str]:
+    """The predictions of the answer, as text; empty when there are none."""
+    try:
+        answer = json.loads(request.response or "")
+        return [str(label) for label in answer["predictions"]]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []
+
+
+def positions(rows: Sequence[dict[str, Any]], features: pd.DataFrame) -> list[int] | None:
+    """Where in ``features`` rows like these stand; None when one of them is not there."""
+    found = []
+    for row in rows:
+        try:
+            values = [float(row[name]) for name in features.columns]
+        except (KeyError, TypeError, ValueError):
+            return None
+        same = (features - values).abs().max(axis=1) <= SAME
+        if not same.any():
+            return None
+        found.append(int(same.to_numpy().argmax()))
+    return found
+
+
+def answered_by_model(evidence: Evidence, request: Request, form: str, features: pd.DataFrame) -> bool | None:
+    """Whether the answer of a call is what the version that gave it answers; None when it cannot be told.
+
+    It cannot where rows are none of ``features``, which every model was asked about, or the version's
+    model is not there.
+    """
+    rows = rows_sent(request, form)
+    where = positions(rows, features) if rows else None
+    version = find_version(evidence, f"models:/{request.model_name}/{request.version}")
+    scoring = claims.scoring_of_model(model_of_version(evidence, version) if version else None)
+    if not where or scoring is None or len(scoring.labels) != len(features):
+        return None
+    return predictions(request) == [scoring.labels[n] for n in where]
+
+
+def answered(evidence: Evidence, endpoint: str) -> Iterator[Request]:
+    """The calls of an endpoint that were answered with a prediction, the oldest first."""
+    for request in evidence.requests:
+        if request.endpoint == endpoint and request.status == 200:
+            yield request
+
+
+def were_answered(
+    evidence: Evidence,
+    answered_calls: Iterable[Request],
+    forms: Sequence[str],
+    features: pd.DataFrame,
+    things: str,
+) -> Outcome:
+    """Whether a call brought FEWEST_ROWS rows of ``features`` in one of the forms and got its model's answer.
+
+    ``things`` is what the rows are called, such as “flowers”.
+    """
+    wanted = (
+        f"the first {FEWEST_ROWS} {things} of the test part, as {' or '.join(f'`{form}`' for form in forms)}"
+    )
+    brought = [(call, form) for call in answered_calls for form in forms if rows_sent(call, form)]
+    if not brought:
+        named = " or ".join(f"`{form}`" for form in forms)
+        return not_attempted(
+            f"No answered call brought {things} as {named}.{_refused(evidence)}", f"Send {wanted}."
+        )
+    problems = []
+    for call, form in brought:
+        rows = rows_sent(call, form) or []
+        right = answered_by_model(evidence, call, form, features)
+        if right and len(rows) >= FEWEST_ROWS:
+            return passed(f"Version {call.version} answered {len(rows)} {things} as its model answers them.")
+        if right is None:
+            problems.append(
+                "A call brought rows that are not in the test part, so nobody can say what is right."
+            )
+        elif not right:
+            problems.append(f"An answer of version {call.version} is not what its model answers.")
+        else:
+            problems.append(f"The call brought {len(rows)} of the {things}.")
+    return failed(problems[0], wanted, "Take them from X_test as they are, all in one call.")
+
+
+def error_code(request: Request) -> str:
+    """The error code in the answer of a call that failed, or the empty text."""
+    return _said(request, "error_code")
+
+
+def message(request: Request) -> str:
+    """The first line of the message in the answer of a call that failed, shortened, or the empty text."""
+    lines = _said(request, "message").strip().splitlines()
+    return shorten(lines[0], 160, placeholder=" …") if lines else ""
+
+
+def _refused(evidence: Evidence) -> str:
+    refused = [call for call in evidence.requests if call.status >= 400]
+    return f" The last that was refused got {refused[-1].status}: {message(refused[-1])}" if refused else ""
+
+
+def _said(request: Request, name: str) -> str:
+    try:
+        return str(json.loads(request.response or "")[name])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""

@@ -1,0 +1,1 @@
+"""The rubrics: one module an assignment."""

@@ -1,0 +1,135 @@
+"""Questions about registered models and their versions that rubrics share."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from autograder.evidence import Evidence, ModelVersion, RegisteredModel, Run, find_model, model_of_version
+from autograder.rubrics import claims, crosschecks
+from autograder.rubrics.language import Outcome, failed, not_attempted, passed
+
+#: A description with fewer words tells nobody anything.
+FEWEST_WORDS = 5
+
+
+def is_made_from(evidence: Evidence, version: ModelVersion, run: Run) -> bool:
+    """Whether a version is the model of this run."""
+    model = model_of_version(evidence, version)
+    return model is not None and model.model_id in run.model_ids
+
+
+def is_of_the_best(evidence: Evidence, version: ModelVersion, runs: Iterable[Run], truth: pd.Series) -> bool:
+    """Whether a version is the model of that of ``runs`` with the lowest log-loss, or of one as good.
+
+    Runs whose log-loss their own model does not explain do not count.
+    """
+    known = [run for run in runs if crosschecks.explained(evidence, run, "log_loss", truth)]
+    best = claims.best_runs(known, "log_loss", lower_is_better=True, margin=claims.BEST_MARGIN)
+    return any(is_made_from(evidence, version, run) for run in best)
+
+
+def losses(evidence: Evidence, model: RegisteredModel, truth: pd.Series) -> dict[int, float]:
+    """The log-loss that each version's model reaches, recomputed; without those that cannot be asked."""
+    found = {}
+    for version in model.versions:
+        scoring = claims.scoring_of_model(model_of_version(evidence, version))
+        loss = claims.log_loss(scoring, truth) if scoring else None
+        if loss is not None:
+            found[version.version] = loss
+    return found
+
+
+def tells_something(text: str) -> bool:
+    """Whether a description has enough words to say anything."""
+    return len(re.findall(r"\w+", text)) >= FEWEST_WORDS
+
+
+def is_a_sentence(text: str, where: str, call: str) -> Outcome:
+    """Whether the description of ``where`` tells something; ``call`` is what writes one."""
+    if tells_something(text):
+        return passed(f"The description of {where} says “{text[:120]}”.")
+    step = f"Call {call} with a sentence from which a colleague knows what this is."
+    if not text.strip():
+        return not_attempted(f"There is no description of {where}.", step)
+    return failed(
+        f"The description of {where} is “{text}”.", f"a sentence of {FEWEST_WORDS} words or more", step
+    )
+
+
+def names_its_loss(evidence: Evidence, version: ModelVersion, truth: pd.Series) -> Outcome:
+    """Whether the version's description names the log-loss that its model reaches."""
+    scoring = claims.scoring_of_model(model_of_version(evidence, version))
+    reached = claims.log_loss(scoring, truth) if scoring else None
+    if reached is None:
+        return failed(
+            f"The model of version {version.version} cannot be asked for probabilities.",
+            "a version whose model loads again and gives probabilities",
+            "Register the model of a candidate.",
+        )
+    figures = [float(text.replace(",", ".")) for text in re.findall(r"\d+[.,]\d+", version.description)]
+    if any(claims.agrees(figure, reached) for figure in figures):
+        return passed(f"Recomputed, the log-loss of version {version.version} is {reached:.4f}, as it says.")
+    if not figures:
+        return not_attempted(
+            f"The description of version {version.version} names no figure.",
+            "Name the log_loss of its run in it, with three digits after the point.",
+        )
+    return failed(
+        f"The description of version {version.version} names "
+        f"{claims.listed(f'{figure:g}' for figure in figures)}; its model reaches {reached:.4f}.",
+        "the log-loss that this version's model reaches on the test part",
+        "Take the figure from the run in code, with an f-string; figures of other data are others.",
+    )
+
+
+def has_tag(tags: Mapping[str, str], name: str, value: str, where: str, call: str) -> Outcome:
+    """Whether ``where`` carries a tag with this value, in any case; ``call`` is the client's that sets it."""
+    if tags.get(name, "").strip().lower() == value:
+        return passed(f"The tag {name} of {where} is “{tags[name]}”.")
+    step = f"Call client.{call} with the tag's name and its value."
+    if name in tags:
+        return failed(f"The tag {name} of {where} is “{tags[name]}”.", f"the value `{value}`", step)
+    own = f"only the tags {claims.listed(tags)}" if tags else "no tag"
+    return not_attempted(f"On {where} there is {own}.", step)
+
+
+def was_loaded(evidence: Evidence, way: str, example: str, pattern: str, truth: pd.Series) -> Outcome:
+    """Whether a run says what was loaded, and the accuracy that this very model reaches.
+
+    The address is the run's parameter ``way``, ``models:/NAME`` and then ``pattern`` (a regular
+    expression); the accuracy is its metric ``accuracy_`` and ``way``.
+    """
+    runs = [run for run in evidence.runs if way in run.params]
+    if not runs:
+        return not_attempted(
+            f"No run has a parameter `{way}`.",
+            f"Log the address that you load, such as {example}, and the accuracy that you compute.",
+        )
+    run = max(runs, key=lambda run: run.start_time)
+    address, metric = run.params[way].strip(), f"accuracy_{way}"
+    model = find_model(evidence, address)
+    scoring = claims.scoring_of_model(model)
+    if not re.fullmatch(f"models:/[^/@]+{pattern}", address) or scoring is None:
+        return failed(
+            f"The run “{run.name}” says {way} = “{address}”, "
+            f"{'where no model is' if model is None else 'which is another way to a model'}.",
+            f"an address like {example}",
+            "Log the very address that you pass to load_model.",
+        )
+    reached = claims.accuracy(scoring, truth)
+    logged = run.metrics.get(metric)
+    if logged is None:
+        return failed(
+            f"The run “{run.name}” has no metric `{metric}`.",
+            f"the accuracy of the model at {address}, as `{metric}`",
+            "Predict the test part with the loaded model and log the accuracy in the same run.",
+        )
+    if reached is None or not claims.agrees(logged, reached):
+        return failed(
+            f"The run “{run.name}” says {metric} = {logged:.4f}; the model at {address} reaches "
+            f"{'nothing that can be told' if reached is None else f'{reached:.4f}'} on the test part.",
+            "the accuracy of the model at this address",
+            "Load the model from that address, predict X_test with it, and log what accuracy_score gives.",
+        )
+    return passed(f"The model at {address} reaches {reached:.4f}, as “{run.name}” says.")
