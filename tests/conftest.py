@@ -2,21 +2,29 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
 
+from autograder.rubrics import assignments
 from autograder.samples import Sample, hand_in, load_samples
 from autograder.workspace.store import REDIRECTING
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"
-SAMPLES = load_samples(ROOT / "tests" / "submissions" / ASSIGNMENT)
+ALL_SAMPLES = {name: load_samples(ROOT / "tests" / "submissions" / name) for name in assignments()}
+SAMPLES = ALL_SAMPLES[ASSIGNMENT]
+# A shell starts what it puts into the background deaf to Ctrl-C, and so is every process below it.
+# Tests interrupt what they started, so it must hear that however the tests themselves were started.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 
 needs_browser = pytest.mark.skipif(
@@ -53,17 +61,37 @@ def run(
     )
 
 
-def make_course(folder: Path, samples: dict[str, Sample]) -> Path:
-    """A course in ``folder`` with a fresh gradebook, in which each sample was handed in."""
+def make_course(folder: Path, samples: dict[str, Sample], assignment: str = ASSIGNMENT) -> Path:
+    """A course in ``folder`` with a fresh gradebook, in which each sample of an assignment was handed in."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "nbgrader_config.py", folder)
     for part in ("solutions", "exercises"):
-        for assignment in (ROOT / part).iterdir():
-            target = folder / part / assignment.name
+        for name in assignments():
+            target = folder / part / name
             target.mkdir(parents=True)
-            shutil.copy(assignment / f"{assignment.name}.ipynb", target)
-    hand_in(samples, folder, ASSIGNMENT)
+            shutil.copy(ROOT / part / name / f"{name}.ipynb", target)
+    hand_in(samples, folder, assignment)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _mlflow_forgets() -> Iterator[None]:
+    """MLflow remembers a test's registry, and its experiment by number: the next test's store has others."""
+    yield
+    for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)
+    if fluent := sys.modules.get("mlflow.tracking.fluent"):
+        fluent._active_experiment_id = None  # type: ignore[attr-defined]
+        sys.modules["mlflow"].set_registry_uri(None)
+
+
+@pytest.fixture
+def quick_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notebooks that are run without a box run in kernels that start in a moment."""
+    import autograder.execution.run
+    from tests.forked_kernel import ForkedKernelManager
+
+    monkeypatch.setattr(autograder.execution.run, "BoundedKernelManager", ForkedKernelManager)
 
 
 @pytest.fixture

@@ -20,12 +20,14 @@ import pytest
 
 from autograder import evidence
 from autograder.evidence import Evidence, NoStore
+from autograder.evidence.store import read_store
 from autograder.execution import Limits, WarmReader, collect, run_notebook
 from autograder.grading import Report, grade
-from autograder.notebook import report_on
+from autograder.notebook import report_of, report_on
 from autograder.reports import report_json
 from autograder.rubrics import Status, load_rubric
 from autograder.workspace.prepared import put_store
+from autograder.workspace.settings import USUAL, Conditions
 from autograder.workspace.store import SEED_TAG
 from tests.conftest import ASSIGNMENT, ROOT, environment, run
 
@@ -40,8 +42,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Evidence]:
     folder = tmp_path_factory.mktemp("work")
     notebook = nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
     with WarmReader() as reader:
-        execution = run_notebook(notebook, folder, SEED)
-        return folder, collect(execution, SEED, RUBRIC.features(SEED), reader)
+        execution = run_notebook(notebook, folder, Conditions(SEED))
+        return folder, collect(execution, Conditions(SEED), RUBRIC.features(SEED, USUAL), reader)
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ mlflow.MlflowClient().set_experiment_tag("0", {SEED_TAG!r}, "{SEED}")
 """
     folder.mkdir()
     # over HTTP, with everything else going on
-    run_notebook(notebook, folder, SEED, Limits(cell=600, wall=900), sandbox=False)
+    run_notebook(notebook, folder, Conditions(SEED), Limits(cell=600, wall=900), sandbox=False)
 
 
 def test_the_same_work_on_a_tracking_server_gets_the_same_report(
@@ -263,8 +265,8 @@ def test_a_forgery_loses_exactly_what_it_forges(
 
 def test_only_the_named_experiment_counts(work: tuple[Path, Evidence]) -> None:
     store = uri(work[0] / "mlflow.db")
-    assert report_on(ASSIGNMENT, store, experiment="flower-species").earned == 25
-    assert report_on(ASSIGNMENT, store, experiment="Default").earned == 0
+    assert report_of(ASSIGNMENT, lambda: read_store(store), "flower-species").earned == 25
+    assert report_of(ASSIGNMENT, lambda: read_store(store), "Default").earned == 0
 
 
 def test_a_folder_without_a_store_stays_without(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_changing_the_folder_in_the_middle_makes_no_second_store(
             cell.source = "import os; os.mkdir('elsewhere'); os.chdir('elsewhere')\n" + cell.source
     done = work_through(wandering, tmp_path)
     assert "8 of 8 points" in outputs(done, "compare")[0].data["text/plain"]
-    assert [path.name for path in tmp_path.rglob("*.db")] == ["mlflow.db"]
+    assert list(tmp_path.rglob("mlflow.db")) == [tmp_path / "mlflow.db"]
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

@@ -9,6 +9,7 @@ from autograder.evidence import Evidence, Run
 from autograder.rubrics import Outcome, Rubric, Status, Task, UnknownAssignment, assignments, load_rubric
 from autograder.rubrics.language import failed, not_attempted, not_graded, passed
 from autograder.workspace import load_flowers
+from autograder.workspace.settings import USUAL
 from tests.conftest import ROOT
 from tests.facts import a_run, evidence_of
 
@@ -112,7 +113,7 @@ def test_a_rubric_is_found_by_its_assignment_s_name() -> None:
     for name in assignments():
         rubric = load_rubric(name)
         assert rubric.assignment == name
-        assert len(rubric.features(1)) > 0
+        assert len(rubric.features(1, USUAL)) > 0
         assert len({task.id for task in rubric.tasks}) == len(rubric.tasks)
     assert "01-tracking" in assignments()
 
@@ -120,9 +121,14 @@ def test_a_rubric_is_found_by_its_assignment_s_name() -> None:
 @pytest.mark.parametrize("name", assignments())
 def test_the_tasks_of_a_rubric_are_the_check_cells_of_its_notebook(name: str) -> None:
     notebook = nbformat.read(ROOT / "solutions" / name / f"{name}.ipynb", as_version=4)
-    marks = [cell.metadata.get("nbgrader", {}) for cell in notebook.cells if cell.cell_type == "code"]
-    checks = [mark["grade_id"] for mark in marks if mark.get("grade") and not mark.get("solution")]
-    assert checks == [task.id for task in load_rubric(name).tasks]
+    graded = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
+    tasks = load_rubric(name).tasks
+    assert [cell.metadata.nbgrader.grade_id for cell in graded] == [task.id for task in tasks]
+    for cell, task in zip(graded, tasks, strict=True):
+        by_hand = all(criterion.by_hand for criterion in task.criteria)
+        assert (cell.cell_type, cell.metadata.nbgrader.solution) == (
+            ("markdown", True) if by_hand else ("code", False)
+        )
 
 
 @pytest.mark.parametrize("name", assignments())

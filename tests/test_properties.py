@@ -25,6 +25,7 @@ from autograder.execution import WarmReader, collect, run_notebook
 from autograder.grading import Report, grade
 from autograder.reports import report_html, report_text
 from autograder.rubrics import Status, load_rubric
+from autograder.workspace.settings import USUAL, Conditions
 from tests.conftest import ASSIGNMENT, ROOT
 
 pytestmark = pytest.mark.xdist_group("callers")
@@ -41,7 +42,12 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     folder: Path = tmp_path_factory.mktemp("work")
     notebook = nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
     with WarmReader() as reader:
-        return collect(run_notebook(notebook, folder, SEED), SEED, RUBRIC.features(SEED), reader)
+        return collect(
+            run_notebook(notebook, folder, Conditions(SEED)),
+            Conditions(SEED),
+            RUBRIC.features(SEED, USUAL),
+            reader,
+        )
 
 
 def statuses(report: Report) -> list[tuple[str, Status]]:

@@ -9,7 +9,8 @@ import pytest
 
 from autograder.evidence import Evidence, Experiment, LoggedModel, Run, Scoring
 from autograder.grading import grade
-from autograder.rubrics import Status, tracking
+from autograder.rubrics import Status
+from autograder.rubrics.course import tracking
 from autograder.workspace import load_flowers
 from tests.facts import a_model, a_run, a_scoring, evidence_of
 
@@ -150,13 +151,13 @@ ONE_AGAIN = variant("three", 1, 0.5)
 
 @pytest.mark.parametrize("other", [UNFINISHED, ELSEWHERE, UNSCORED, THE_FIRST_AGAIN, ONE_AGAIN])
 def test_what_is_no_variant_of_its_own_is_not_counted(other: tuple[Run, LoggedModel]) -> None:
-    assert {run.run_id for run in tracking.variants(work(other))} == {"one", "two"}
+    assert {run.run_id for run in tracking.other_variants(work(other))} == {"one", "two"}
 
 
 def test_of_two_runs_of_one_variant_that_which_says_the_truth_counts() -> None:
     lies = variant("one", 1, 0.5, metrics={"accuracy": 1.0, "log_loss": 0.1})
     right = variant("three", 1, 0.5)
-    assert {run.run_id for run in tracking.variants(work(lies, right))} == {"two", "three"}
+    assert {run.run_id for run in tracking.other_variants(work(lies, right))} == {"two", "three"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""What course authors use: the course is consistent, faults are found, a new assignment works."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from autograder.authoring import NOT_YET, TOPICS, problems
+from autograder.skeleton import CannotBegin, begin_assignment
+from tests.conftest import ROOT, environment
+
+NEW = "03-comparing"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The parts of the kit that an author changes."""
+    aside = shutil.ignore_patterns(
+        "mlflow.db*", "mlruns", "workspace", "_build", ".jupyter_cache", "__pycache__"
+    )
+    for folder in ("autograder", "solutions", "exercises", "tests/submissions", "book"):
+        ignored = aside if folder != "autograder" else shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
+    return tmp_path
+
+
+def kit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The copy's own ``mlflow-kit``."""
+    return subprocess.run(
+        [sys.executable, "-m", "autograder.cli", *arguments],
+        cwd=folder,
+        env={**environment(), "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_the_course_is_consistent() -> None:
+    assert not list(problems(ROOT))
+
+
+def test_every_topic_of_the_guide_is_either_checked_or_named_as_not_yet() -> None:
+    practices = {f"P{n}" for n in range(1, 8)}
+    others = {"W4", "W5", *(f"C{n}" for n in range(1, 6)), *(f"S{n}" for n in range(2, 8))}
+    others |= {"L1", "L2", "L3", "T1–T5", *(f"N{n}" for n in range(1, 5))}
+    assert practices | others == set(TOPICS) | set(NOT_YET)
+
+
+def test_faults_are_named(copy: Path) -> None:
+    path = copy / "solutions" / "05-promotion" / "05-promotion.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.id == "task-aliases":
+            cell.source = cell.source.replace("Hint", "Help")
+        if cell.id == "check-promote":
+            cell.metadata.nbgrader.points = 99
+    nbformat.write(notebook, path)
+    (copy / "tests" / "submissions" / "05-promotion" / "keeps-the-challenger.toml").unlink()
+    chapter = copy / "book" / "chapters" / "promotion.md"
+    chapter.write_text(chapter.read_text("utf-8").replace("## Roll back", "## Go back"), "utf-8")
+    found = "\n".join(problems(copy))
+    assert "the task aliases has no folded hint" in found
+    assert "promote has 99 points in the notebook, 8 in the rubric" in found
+    assert "no sample submission loses exactly challenger-gone" in found
+    assert "chapters/promotion has no section “roll-back”" in found
+    assert "05-promotion: generating it fails" in found
+
+
+def test_a_new_assignment_works_in_all_its_places(copy: Path) -> None:
+    done = kit(copy, "new", NEW, "--title", "Compare runs")
+    assert done.returncode == 0, done.stderr
+    assert f"solutions/{NEW}/{NEW}.ipynb" in done.stdout
+    done = subprocess.run(
+        [sys.executable, "-m", "nbgrader", "generate_assignment", NEW],
+        cwd=copy,
+        env={**environment(), "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert kit(copy, "dev", "table").returncode == 0
+    done = kit(copy, "dev", "check")
+    assert done.stdout.strip() == "The course is consistent."
+    assert done.returncode == 0
+    rehearsed = kit(copy, "rehearse", NEW, f"solutions/{NEW}/{NEW}.ipynb")
+    assert "1 of 1 points" in rehearsed.stdout, rehearsed.stdout + rehearsed.stderr
+
+
+@pytest.mark.parametrize("name", ["comparing", "3-comparing", "03-Comparing", "03_comparing", "../03-x"])
+def test_a_name_that_is_none_is_refused(copy: Path, name: str) -> None:
+    with pytest.raises(CannotBegin, match="two digits and words"):
+        begin_assignment(copy, name, "Compare runs")
+
+
+def test_nothing_that_exists_is_overwritten(copy: Path) -> None:
+    before = (copy / "book" / "chapters" / "tracking.md").read_bytes()
+    with pytest.raises(CannotBegin, match="exists already"):
+        begin_assignment(copy, "03-tracking", "Compare runs")
+    assert (copy / "book" / "chapters" / "tracking.md").read_bytes() == before
+    assert not (copy / "solutions" / "03-tracking").exists()
