@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reading(store: str) -> Iterator[Callable[[], "Evidence"]]:
+def reading(store: str, *workspace: str) -> Iterator[Callable[[], "Evidence"]]:
     """Start to read a store, named by its tracking URI or by its folder; gives the function that waits.
+    ``workspace`` is the folder of its endpoints and tables, if that is another.
 
     That function raises StoreError when the store cannot be read. Downloaded files last as long as
     the context. Meant for a short process: nothing looks for garbage from here on, which takes a
@@ -31,7 +32,7 @@ def reading(store: str) -> Iterator[Callable[[], "Evidence"]]:
         ThreadPoolExecutor(1) as waiting,
     ):
         # -P: what lies in the current folder is not taken for a library
-        command = [sys.executable, "-P", "-m", "autograder.evidence", store, downloads]
+        command = [sys.executable, "-P", "-m", "autograder.evidence", store, downloads, *workspace]
         done = waiting.submit(subprocess.run, command, text=True, capture_output=True, check=False)
         yield lambda: _facts(done.result())
     gc.freeze()

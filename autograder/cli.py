@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from autograder import local
+
 if TYPE_CHECKING:
     from autograder.grading import Report
 
@@ -24,6 +26,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(local.serve)
+app.command()(local.ui)
+app.add_typer(local.token_app, name="token")
+dev_app = typer.Typer(help="For those who make the course.", no_args_is_help=True)
+app.add_typer(dev_app, name="dev")
 NOT_GRADED = 1
 INTERRUPTED = 130
 
@@ -77,16 +84,17 @@ def check(
     """Check your own work, task by task, as the check cells do; models are loaded on this machine."""
     from autograder.beside import reading
 
-    with reading(tracking_uri or str(folder)) as facts:
+    with reading(tracking_uri or str(folder), str(folder)) as facts:
         from autograder.evidence import StoreError
         from autograder.notebook import report_of
         from autograder.rubrics import UnknownAssignment
+        from autograder.workspace.settings import SettingsError, load_settings
 
         try:
-            report = report_of(assignment, facts, experiment)
+            report = report_of(assignment, facts, experiment, load_settings(folder))
         except UnknownAssignment as error:
             raise typer.BadParameter(str(error), param_hint="ASSIGNMENT") from None
-        except StoreError as error:
+        except (StoreError, SettingsError) as error:
             typer.echo(f"{assignment} could not be checked. {error}", err=True)
             raise typer.Exit(NOT_GRADED) from None
     _show(report, output)
@@ -105,6 +113,7 @@ def rehearse(
     from autograder.evidence import StoreError
     from autograder.rehearsal import NotANotebook
     from autograder.rehearsal import rehearse as run_rehearsal
+    from autograder.workspace.settings import SettingsError
 
     path = notebook or Path(f"{_known(assignment)}.ipynb")
     if not path.is_file():
@@ -112,7 +121,7 @@ def rehearse(
     try:
         with Console(stderr=True).status(f"Running {path.name} from the top …"):
             report = run_rehearsal(_known(assignment), path)
-    except (NotANotebook, StoreError) as error:
+    except (NotANotebook, StoreError, SettingsError) as error:
         typer.echo(f"{assignment} could not be rehearsed. {error}", err=True)
         raise typer.Exit(NOT_GRADED) from None
     _show(report, output)
@@ -208,6 +217,52 @@ def demo_command(
     from autograder import demo
 
     raise typer.Exit(demo.run(root.resolve()))
+
+
+@app.command()
+def new(
+    name: Annotated[
+        str, typer.Argument(help="Two digits and words, such as 03-comparing.", show_default=False)
+    ],
+    title: Annotated[str, typer.Option(help="What students read above it.")] = "A new assignment",
+    root: Annotated[Path, typer.Option(help="The kit's folder.", file_okay=False, exists=True)] = Path(),
+) -> None:
+    """Begin an assignment: a rubric, a notebook, known submissions and a chapter that work, to be filled."""
+    from autograder.skeleton import CannotBegin, begin_assignment
+
+    try:
+        for path in begin_assignment(root.resolve(), name, title):
+            typer.echo(f"wrote {path.relative_to(root.resolve())}")
+    except CannotBegin as error:
+        raise typer.BadParameter(str(error), param_hint="NAME") from None
+    typer.echo("Next: `make exercises`, `mlflow-kit dev table`, then `mlflow-kit dev check`.")
+
+
+@dev_app.command("check")
+def dev_check(
+    root: Annotated[Path, typer.Option(help="The kit's folder.", file_okay=False, exists=True)] = Path(),
+) -> None:
+    """Say what is not consistent: tasks, hints, points, chapters, known submissions, generated files."""
+    from autograder.authoring import problems
+
+    found = 0
+    with Console(stderr=True).status("Comparing notebooks, rubrics, chapters and known submissions …"):
+        for problem in problems(root.resolve()):
+            typer.echo(problem)
+            found += 1
+    typer.echo(f"{found} problems found." if found else "The course is consistent.")
+    raise typer.Exit(NOT_GRADED if found else 0)
+
+
+@dev_app.command("table")
+def dev_table(
+    root: Annotated[Path, typer.Option(help="The kit's folder.", file_okay=False, exists=True)] = Path(),
+) -> None:
+    """Write the book's page on what is graded, from the rubrics."""
+    from autograder.authoring import TABLE, graded_page
+
+    (root / TABLE).write_text(graded_page(), encoding="utf-8")
+    typer.echo(f"wrote {TABLE}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from rich.progress import (
 
 from autograder.batch import tools_environment
 from autograder.execution import NoSandbox, check_sandbox
+from autograder.nbgrader.config import EVIDENCE_FILES
 from autograder.nbgrader.course import Course
 from autograder.reports import class_table
 from autograder.samples import hand_in, load_samples
@@ -138,7 +139,7 @@ def _course(root: Path) -> Course:
         root / "solutions" / ASSIGNMENT,
         folder / "solutions" / ASSIGNMENT,
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("mlflow.db*", "mlruns", ".ipynb_checkpoints"),
+        ignore=shutil.ignore_patterns(".ipynb_checkpoints", *EVIDENCE_FILES),
     )
     return Course(folder)
 

@@ -21,6 +21,7 @@ from rich.text import Text
 from autograder.evidence.text import plain
 from autograder.execution import NoSandbox, check_sandbox
 from autograder.execution.find_bwrap import find_bwrap
+from autograder.execution.limits import size
 from autograder.workspace.prepared import kept_store
 
 PACKAGE = "mlflow-teaching-kit"
@@ -144,10 +145,8 @@ def _temporary_folder() -> Row:
 def _space(name: str, path: Path) -> Row:
     there = next(folder for folder in (path, *path.parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
-    mend = (
-        f"Free {ENOUGH_SPACE >> 30} GiB on the disk of {there}, or set TMPDIR or XDG_CACHE_HOME to another."
-    )
-    return Row(f"space, {name}", free >= ENOUGH_SPACE, f"{free / (1 << 30):.1f} GiB free in {there}", mend)
+    mend = f"Free {size(ENOUGH_SPACE)} on the disk of {there}, or set TMPDIR or XDG_CACHE_HOME to another."
+    return Row(f"space, {name}", free >= ENOUGH_SPACE, f"{size(free)} free in {there}", mend)
 
 
 def _prepared_store() -> Row:

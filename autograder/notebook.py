@@ -4,18 +4,21 @@ The checks run in the student's own process, against the store beside the notebo
 not the grade: grading runs the notebook again elsewhere and asks the same rubric.
 """
 
+import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.workspace import Workspace, open_workspace
+from autograder.workspace.settings import SETTINGS_VARIABLE, USUAL, Settings, current_settings, load_settings
 
 if TYPE_CHECKING:
     from autograder.evidence import Evidence, LoggedModel, Scoring
     from autograder.grading import Report
 
+_settings: list[str] = []  # at most one: what the opened exercise's settings say
 _scores: "dict[tuple[str, int], Scoring]" = {}
 
 
@@ -36,11 +39,18 @@ class Exercise:
         from autograder.rubrics import load_rubric
 
         try:
-            report = report_on(self.assignment, self.workspace.tracking_uri, self.workspace.seed)
+            workspace = self.workspace
+            report = report_on(
+                self.assignment, workspace.tracking_uri, workspace.seed, current_settings(), workspace.folder
+            )
         except StoreError as error:
             nothing = Evidence(seed=self.workspace.seed, problem=str(error))
-            report = grade(load_rubric(self.assignment), nothing)
+            report = grade(load_rubric(self.assignment, current_settings()), nothing)
         return ReportView(report.of_task(task) if task else report)
+
+    def threshold(self, name: str) -> float:
+        """What this assignment asks a model to reach. Raises KeyError for a name it does not have."""
+        return current_settings().threshold(self.assignment, name)
 
     def __repr__(self) -> str:
         return f"Exercise {self.assignment} in {self.workspace.folder}"
@@ -63,27 +73,43 @@ class ReportView:
         return report_text(self.report)
 
 
-def open_exercise(assignment: str, folder: str | Path | None = None) -> Exercise:
+def open_exercise(assignment: str, folder: str | Path | None = None, remote: str | None = None) -> Exercise:
     """Open the exercise's private store (beside the notebook) and say where it is.
 
-    See :func:`autograder.workspace.open_workspace` for ``folder`` and what is raised.
+    See :func:`autograder.workspace.open_workspace` for ``folder`` and ``remote``, and what is raised.
     """
-    return Exercise(assignment, open_workspace(folder))
+    workspace = open_workspace(folder, remote)
+    if os.environ.get(SETTINGS_VARIABLE, "") in ("", *_settings):  # else the grader's, which stand
+        _settings[:] = [load_settings(workspace.folder).model_dump_json()]
+        os.environ[SETTINGS_VARIABLE] = _settings[0]
+    return Exercise(assignment, workspace)
 
 
 def report_on(
-    assignment: str, tracking_uri: str, seed: int | None = None, experiment: str | None = None
+    assignment: str,
+    tracking_uri: str,
+    seed: int | None = None,
+    settings: Settings | None = None,
+    workspace: Path | None = None,
 ) -> "Report":
-    """The report on a store, see :func:`report_of`. Raises StoreError when it cannot be read."""
+    """The report on a store, and on the workspace in that folder, by default a SQLite store's own.
+
+    See :func:`report_of`. Raises StoreError when the store cannot be read.
+    """
     from autograder.evidence.store import read_store
 
     with tempfile.TemporaryDirectory(prefix="kit-files-", ignore_cleanup_errors=True) as downloads:
         return report_of(
-            assignment, lambda: read_store(tracking_uri, seed, Path(downloads)), experiment=experiment
+            assignment, lambda: read_store(tracking_uri, seed, Path(downloads), workspace), settings=settings
         )
 
 
-def report_of(assignment: str, read: "Callable[[], Evidence]", experiment: str | None = None) -> "Report":
+def report_of(
+    assignment: str,
+    read: "Callable[[], Evidence]",
+    experiment: str | None = None,
+    settings: Settings | None = None,
+) -> "Report":
     """The report on what ``read`` reads, its models loaded in this process: for one's own work only.
 
     ``read`` is called once scoring is ready. With ``experiment`` only that experiment's runs count;
@@ -94,11 +120,12 @@ def report_of(assignment: str, read: "Callable[[], Evidence]", experiment: str |
     from autograder.grading import grade
     from autograder.rubrics import load_rubric
 
-    rubric = load_rubric(assignment)
-    evidence = read()
+    settings = settings or USUAL
+    rubric = load_rubric(assignment, settings)
+    evidence = replace(read(), settings=settings)
     if experiment is not None:
         evidence = evidence.of_experiment(experiment)
-    features = rubric.features(evidence.seed)
+    features = rubric.features(evidence.seed, settings)
     return grade(rubric, evidence.with_scores(lambda model: _score(model, features, evidence.seed)))
 
 

@@ -9,6 +9,7 @@ import nbformat
 from autograder.execution import WarmReader, collect, run_notebook
 from autograder.grading import Report, grade
 from autograder.rubrics import load_rubric
+from autograder.workspace.settings import Conditions, load_settings
 
 
 class NotANotebook(ValueError):
@@ -21,9 +22,11 @@ def rehearse(assignment: str, notebook: Path, seed: int | None = None) -> Report
     The run is in a folder of its own, which is removed; nothing beside the notebook is touched. It is
     one's own notebook, so there is no sandbox.
     ``seed`` defaults to a random one. Raises UnknownAssignment, NotANotebook, and StoreError when
-    the run left a store that cannot be read.
+    the run left a store that cannot be read,
+    SettingsError for settings beside the notebook that make no sense.
     """
-    rubric = load_rubric(assignment)
+    settings = load_settings(notebook.parent)
+    rubric = load_rubric(assignment, settings)
     try:
         opened = nbformat.read(notebook, as_version=4)
     except Exception as error:
@@ -34,10 +37,10 @@ def rehearse(assignment: str, notebook: Path, seed: int | None = None) -> Report
     for cell in opened.cells:
         if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("grade_id") in checks:
             cell.source = ""
-    seed = secrets.randbelow(2**32) if seed is None else seed
+    conditions = Conditions(secrets.randbelow(2**32) if seed is None else seed, settings)
     with (
         tempfile.TemporaryDirectory(prefix="kit-rehearsal-", ignore_cleanup_errors=True) as folder,
         WarmReader(sandbox=False) as reader,
     ):
-        execution = run_notebook(opened, Path(folder), seed, sandbox=False)
-        return grade(rubric, collect(execution, seed, rubric.features(seed), reader))
+        execution = run_notebook(opened, Path(folder), conditions, sandbox=False)
+        return grade(rubric, collect(execution, conditions, rubric.features(*conditions), reader))

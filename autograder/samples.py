@@ -41,7 +41,8 @@ class Sample(BaseModel):
 
     ``loses`` maps the criteria that must not pass to their status; all others must pass. ``says``
     gives words that a criterion's message must contain, ``because`` words of the verdict.
-    ``same_losses_as`` takes ``loses`` from another sample.
+    ``same_losses_as`` takes ``loses`` from another sample. ``in_nbgrader`` marks those that are about more
+    than the rubric: the tests grade them with stock nbgrader, in the box, as well.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -57,6 +58,12 @@ class Sample(BaseModel):
     loses: dict[str, Status] = {}
     same_losses_as: str | None = None
     says: dict[str, list[str]] = {}
+    in_nbgrader: bool = False
+
+    @property
+    def only_nbgrader(self) -> bool:
+        """Whether it is about its file, or its verdict: only a batch of nbgrader's shows these."""
+        return bool(self.because or self.damage != Damage() or self.verdict is not VerdictKind.GRADED)
 
     def content(self, solution: NotebookNode, exercise: NotebookNode) -> str:
         """The text of the notebook file that this student hands in.

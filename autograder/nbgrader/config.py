@@ -6,7 +6,7 @@ from autograder.nbgrader.handed_in import look_into_every_folder
 
 #: What a notebook's run leaves beside it. It is evidence, kept elsewhere: a submitted store is set
 #: aside, and neither ``autograded/`` nor ``feedback/`` hands one out.
-EVIDENCE_FILES = ["mlflow.db", "mlflow.db-*", "*.db", "mlruns", "mlartifacts"]
+EVIDENCE_FILES = ["mlflow.db", "mlflow.db-*", "*.db", "mlruns", "mlartifacts", "workspace", "tables"]
 
 SANITIZE = [
     "nbgrader.preprocessors.ClearOutput",
@@ -50,6 +50,7 @@ def configure(c: Any, every_folder: bool = True) -> None:
     c.CourseDirectory.release_directory = "exercises"
     c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", *EVIDENCE_FILES]
     c.GenerateAssignment.preprocessors = GENERATE
+    c.AssignLatePenalties.plugin_class = "autograder.nbgrader.late.DailyPenalty"
     c.Autograde.exporter_class = "autograder.nbgrader.exporter.SubmissionExporter"
     c.Autograde.sanitize_preprocessors = SANITIZE
     c.Autograde.autograde_preprocessors = AUTOGRADE

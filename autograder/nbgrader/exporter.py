@@ -16,13 +16,14 @@ from traitlets import Bool, Dict, Unicode
 from autograder.evidence.text import one_line
 from autograder.execution import Limits, NoSandbox, WarmReader, check_sandbox
 from autograder.nbgrader.course import Course, Submission
-from autograder.nbgrader.generate import register
+from autograder.nbgrader.generate import register, source_folder
 from autograder.nbgrader.gradebook import make_gradebook, start_at_zero
 from autograder.nbgrader.grading import files_beside
 from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.reading import Unreadable, read_notebook
 from autograder.nbgrader.safe import show_control_codes
 from autograder.rubrics import UnknownAssignment, load_rubric
+from autograder.workspace.settings import Conditions, load_settings
 
 
 class SubmissionExporter(NotebookExporter):
@@ -50,7 +51,8 @@ class SubmissionExporter(NotebookExporter):
         self.course = Course(Path(parent.coursedir.root))
         assignment = parent.coursedir.assignment_id
         try:
-            self.rubric = load_rubric(assignment)
+            set_here = load_settings(source_folder(parent.coursedir, assignment))
+            self.rubric = load_rubric(assignment, set_here)
             make_gradebook(parent.coursedir)
             self.release = register(parent.coursedir, assignment, self.config)
             self.run_limits = Limits.changed(self.limits)
@@ -59,7 +61,7 @@ class SubmissionExporter(NotebookExporter):
             # nbgrader ends on an NbGraderException without saying a word
             self.log.error("%s cannot be graded: %s", assignment, error)
             raise NbGraderException(str(error)) from error
-        self.seed = self.course.seed(assignment)
+        self.conditions = Conditions(self.course.seed(assignment), set_here)
         self.submission = Submission("", assignment)
         left_out = [parent.coursedir.student_id_exclude, self.leave_out]
         parent.coursedir.student_id_exclude = ",".join(filter(None, left_out))

@@ -1,5 +1,9 @@
-"""Making the students' notebooks: the rubric owns the points, and generating says where they differ."""
+"""Making the students' notebooks: the rubric owns the points, and generating says where they differ.
 
+Where an instructor set other points, those are written into the students' version.
+"""
+
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +19,13 @@ from nbgrader.utils import is_grade
 from traitlets.config import Config
 
 from autograder.rubrics import load_rubric
+from autograder.workspace.settings import load_settings
 
 
 class CheckPoints(NbGraderPreprocessor):
-    """Refuses a source notebook whose check cells are not the rubric's tasks, with its points."""
+    """Refuses a source notebook whose graded cells are not the rubric's tasks, with its points; then
+    gives the cells the points that the instructor set.
+    """
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         rubric = load_rubric(resources["nbgrader"]["assignment"])
@@ -36,7 +43,17 @@ class CheckPoints(NbGraderPreprocessor):
                 )
                 + ". The rubric owns the points: change the cell's metadata."
             )
+        settings = load_settings(Path(resources["metadata"]["path"]))
+        points = {task.id: task.points for task in load_rubric(rubric.assignment, settings).tasks}
+        for cell in cells:
+            if points[cell.grade_id] != cell.points:
+                cell.points = points[cell.grade_id]
         return nb, resources
+
+
+def source_folder(coursedir: CourseDirectory, assignment: str) -> Path:
+    """The folder of an assignment's source notebook, and of its settings."""
+    return Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
 
 
 def register(coursedir: CourseDirectory, assignment: str, config: Config) -> NotebookNode:
@@ -45,12 +62,13 @@ def register(coursedir: CourseDirectory, assignment: str, config: Config) -> Not
 
     Raises NbGraderException when there is no source, or it cannot be made into an exercise.
     """
-    folder = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
-    source = folder / f"{assignment}.ipynb"
+    source = source_folder(coursedir, assignment) / f"{assignment}.ipynb"
     if not source.is_file():
         raise NbGraderException(f"There is no source notebook {source}; expected one for {assignment}.")
     with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
-        gradebook.update_or_create_assignment(assignment)
+        deadline = load_settings(source.parent).deadline
+        kept = {"duedate": deadline.astimezone(UTC).replace(tzinfo=None)} if deadline else {}
+        gradebook.update_or_create_assignment(assignment, **kept)
     exporter = NotebookExporter(config=config)
     for preprocessor in GenerateAssignment(coursedir=coursedir, config=config).preprocessors:
         exporter.register_preprocessor(preprocessor, enabled=True)

@@ -46,8 +46,6 @@ class ExecuteAndGrade(NbGraderPreprocessor):
             for cell, source in zip(checks, sources, strict=True):
                 cell.source = source
                 cell.outputs = []
-        for cell in nb.cells:
-            show_plainly(cell)
         for cell in checks:
             write_report(cell, report)
         self._keep(report)
@@ -71,13 +69,13 @@ class ExecuteAndGrade(NbGraderPreprocessor):
             target = folder / path.relative_to(handed_in)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        execution = run_notebook(nb, folder, exporter.seed, limits, sandbox=not exporter.unsafe_no_sandbox)
+        execution = run_notebook(nb, folder, exporter.conditions, limits, not exporter.unsafe_no_sandbox)
         submission.notes += [f"left aside of what it made: {refused}" for refused in execution.refused]
         # beside the student's folder, never in it: what stands there under this name may be a trap
         nbformat.write(execution.notebook, folder.parent / "executed.ipynb")
-        features = exporter.rubric.features(exporter.seed)
+        features = exporter.rubric.features(*exporter.conditions)
         try:
-            facts = collect(execution, exporter.seed, features, exporter.reader)
+            facts = collect(execution, exporter.conditions, features, exporter.reader)
         except StoreError as error:
             submission.ungradable = str(error)
             submission.next_step = "Look at the notebook with the student: it left a store of its own."
@@ -90,7 +88,7 @@ class ExecuteAndGrade(NbGraderPreprocessor):
         submission = self.parent.submission
         reason = f"This submission could not be graded: {submission.ungradable}"
         reason += "" if reason.endswith((".", "?")) else "."
-        return ungraded(self.parent.rubric, self.parent.seed, reason, submission.next_step)
+        return ungraded(self.parent.rubric, self.parent.conditions.seed, reason, submission.next_step)
 
     def _keep(self, report: Report) -> None:
         submission = self.parent.submission
@@ -160,18 +158,6 @@ def write_report(cell: NotebookNode, report: Report) -> None:
         new_output("display_data", shown),
         new_output("execute_result", {"text/plain": str(float(part.earned))}, execution_count=None),
     ]
-
-
-def show_plainly(cell: NotebookNode) -> None:
-    """Leave of a student's output what can be shown in someone else's browser as it is.
-
-    Feedback pages print sanitised HTML as its source text; the plain text of a table reads better.
-    """
-    for output in cell.get("outputs", []):
-        data = output.get("data", {})
-        if "text/plain" in data or "image/png" in data:
-            for active in ("text/html", "application/javascript", "image/svg+xml"):
-                data.pop(active, None)
 
 
 def files_beside(handed_in: Path) -> list[Path]:

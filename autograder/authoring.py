@@ -1,0 +1,175 @@
+"""For those who make the course: whether it is consistent, what of the guide it checks, a new assignment."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from autograder.batch import tools_environment
+from autograder.rubrics import Rubric, assignments, load_rubric
+from autograder.samples import Sample, load_samples
+
+#: The guide's topics that exercises check, by their ids.
+TOPICS = {
+    "W4": "Log from day one",
+    "W5": "One experiment per project",
+    "C1": "Tracking: parameters, metrics, artifacts",
+    "C2": "The registry: versions, descriptions, aliases, stages",
+    "C3": "Serving: endpoints, access, traffic",
+    "C4": "The artifact store",
+    "S2": "Step 2: the first tracked run",
+    "S3": "Step 3: register the best model",
+    "S4": "Step 4: evaluate, promote, roll back",
+    "S5": "Step 5: enable serving",
+    "S6": "Step 6: predict over REST",
+    "S7": "Step 7: iterate and compare",
+    "L1": "Logging pattern: extra artifacts",
+    "L2": "Logging pattern: a model's environment",
+    "L3": "Logging pattern: autologging",
+    "P1": "Practice: log everything",
+    "P2": "Practice: meaningful run names",
+    "P4": "Practice: promote through stages",
+    "P5": "Practice: describe models",
+    "P7": "Practice: store evaluation plots",
+    "N1": "Next step: compare variants of a new experiment",
+    "N2": "Next step: register the best with a description",
+    "N3": "Next step: serve and test over REST",
+    "N4": "Next step: promote, and back",
+}
+#: Topics of the guide that no exercise checks yet.
+NOT_YET = {
+    "C3": "monitoring of what an endpoint is sent and answers",
+    "C5": "features and data: Delta versions, a feature store",
+    "P3": "record the version of the data",
+    "P6": "tag runs for grouping",
+    "T1–T5": "troubleshooting",
+}
+TABLE = Path("book/chapters/graded.md")
+
+
+def problems(root: Path) -> Iterator[str]:
+    """What is not consistent in the course at ``root``: a line each, nothing where all is well."""
+    known = assignments()
+    yield from (f"the assignment {name} exists twice" for name in sorted(known) if known.count(name) > 1)
+    for name in known:
+        yield from (f"{name}: {problem}" for problem in _of_assignment(root, load_rubric(name)))
+    covered = {id for name in known for _, criterion in load_rubric(name).criteria for id in criterion.covers}
+    yield from (f"no criterion covers {id} ({TOPICS[id]})" for id in TOPICS if id not in covered)
+    yield from (f"a criterion covers {id}, which is no topic" for id in sorted(covered - set(TOPICS)))
+    if not (root / TABLE).is_file() or (root / TABLE).read_text(encoding="utf-8") != graded_page():
+        yield f"{TABLE} is not what the rubrics say: run `mlflow-kit dev table`"
+    yield from _not_regenerated(root)
+
+
+def graded_page() -> str:
+    """The book's page on what is graded, and what of the guide has no exercise yet, made from the rubrics."""
+    lines = [
+        "# What is graded",
+        "",
+        "Made from the rubrics: the guide's topics, the chapters that teach them, and what exercises check.",
+        "",
+        "| | Topic | Chapter | Checked in | Sentence |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    asked = [
+        (id, rubric, task.title, criterion)
+        for rubric in map(load_rubric, assignments())
+        for task, criterion in rubric.criteria
+        for id in criterion.covers
+    ]
+    for id, topic in TOPICS.items():
+        for n, (_, rubric, title, criterion) in enumerate(row for row in asked if row[0] == id):
+            page = criterion.chapter.partition("#")[0].removeprefix("chapters/")
+            lines.append(
+                f"| {'' if n else id} | {'' if n else topic} | [](./{page}.md) "
+                f"| {rubric.assignment}: {title} | {criterion.sentence} |"
+            )
+    lines += ["", "## No exercise yet", ""]
+    lines += [f"- {id}: {what}" for id, what in NOT_YET.items()]
+    return "\n".join(lines) + "\n"
+
+
+def never_lost_alone(rubric: Rubric, samples: Mapping[str, Sample]) -> list[str]:
+    """The criteria, each with those that need it, that no sample loses without losing any other."""
+    by_hand = {criterion.id for _, criterion in rubric.criteria if criterion.by_hand}
+    lost = [set(sample.loses) - by_hand for sample in samples.values()]
+    missing = []
+    for _, criterion in rubric.criteria:
+        falls = {criterion.id}
+        for _, other in rubric.criteria:  # needs always point back, so one pass finds all that fall with it
+            if falls & set(other.needs):
+                falls.add(other.id)
+        if not criterion.by_hand and falls not in lost:
+            missing.append(", ".join(sorted(falls)))
+    return missing
+
+
+def _of_assignment(root: Path, rubric: Rubric) -> Iterator[str]:
+    name = rubric.assignment
+    for kind in ("solutions", "exercises"):
+        path = root / kind / name / f"{name}.ipynb"
+        if not path.is_file():
+            yield f"{path.relative_to(root)} is not there"
+            continue
+        cells = nbformat.read(path, as_version=4).cells
+        yield from (f"{kind}: the cell {cell.id} has outputs" for cell in cells if cell.get("outputs"))
+        yield from (f"{kind}: {problem}" for problem in _of_notebook(rubric, cells))
+    chapters = {criterion.chapter for _, criterion in rubric.criteria}
+    yield from (problem for chapter in sorted(chapters) if (problem := _no_chapter(root, chapter)))
+    samples = load_samples(root / "tests" / "submissions" / name)
+    yield from (f"no sample submission loses exactly {falls}" for falls in never_lost_alone(rubric, samples))
+    yield from (
+        f"the sample {wanted!r} is missing" for wanted in ("solution", "untouched") if wanted not in samples
+    )
+    if not any(sample.startswith("right-") for sample in samples):
+        yield "there is no right answer written differently (a sample whose name begins with right-)"
+
+
+def _of_notebook(rubric: Rubric, cells: list[NotebookNode]) -> Iterator[str]:
+    by_id = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in cells}
+    for task in rubric.tasks:
+        if not task.criteria:
+            yield f"the task {task.id} has no criterion"
+        check, text = by_id.get(task.id), by_id.get(f"task-{task.id}")
+        if check is None or text is None:
+            yield f"the task {task.id} needs the cells task-{task.id} and {task.id}"
+            continue
+        if check.metadata.nbgrader.get("points") != task.points:
+            found = check.metadata.nbgrader.get("points")
+            yield f"{task.id} has {found} points in the notebook, {task.points:g} in the rubric"
+        if "<summary>Hint</summary>" not in text.source:
+            yield f"the task {task.id} has no folded hint"
+
+
+def _no_chapter(root: Path, chapter: str) -> str | None:
+    page, _, section = chapter.partition("#")
+    path = root / "book" / f"{page}.md"
+    if not path.is_file():
+        return f"the chapter {page} is not there"
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    anchors = {re.sub(r"[^\w]+", "-", heading.lower()).strip("-") for heading in headings}
+    return None if not section or section in anchors else f"{page} has no section “{section}”"
+
+
+def _not_regenerated(root: Path) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="kit-author-") as folder:
+        course = Path(folder)
+        shutil.copy(root / "nbgrader_config.py", course)
+        ignored = shutil.ignore_patterns("mlflow.db*", "mlruns", ".ipynb_checkpoints", "workspace")
+        shutil.copytree(root / "solutions", course / "solutions", ignore=ignored)
+        for name in assignments():
+            command = [sys.executable, "-m", "nbgrader", "generate_assignment", name]
+            done = subprocess.run(
+                command, cwd=course, env=tools_environment(), capture_output=True, text=True, check=False
+            )
+            made, committed = (at / "exercises" / name / f"{name}.ipynb" for at in (course, root))
+            if done.returncode:
+                yield f"{name}: generating it fails: {done.stderr.strip().splitlines()[-1]}"
+            elif not committed.is_file() or made.read_bytes() != committed.read_bytes():
+                yield f"{name}: exercises/ is not what solutions/ make: run `make exercises`"
