@@ -12,7 +12,7 @@ demo: $(VENV)/installed ## build the book, grade the sample class, show its resu
 	mlflow-kit demo
 
 test: $(VENV)/installed check ## everything that CI checks
-	python -m pytest -n 2
+	python -m pytest -n 4
 
 check: $(VENV)/installed
 	ruff check .
@@ -36,7 +36,7 @@ screenshots: $(VENV)/installed ## the book's pictures of the MLflow UI; needs De
 	python book/tools/screenshots.py
 
 exercises: $(VENV)/installed ## make exercises/ from solutions/
-	nbgrader generate_assignment 01-tracking --force
+	for name in $(notdir $(wildcard solutions/*)); do nbgrader generate_assignment $$name --force || exit 1; done
 
 lock: $(VENV)/installed ## requirements.lock, for Linux, macOS and Windows
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes \
