@@ -17,23 +17,13 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
 from autograder.execution.kernel import BoundedKernelManager
+from tests.become_kernel import be_a_kernel
 
 #: Seconds until a kernel that does not listen is given up.
 PATIENCE = 30
 NAME = "mlflow-kit-forked"
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.preloaded"])
-
-
-def be_a_kernel(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
-    """Become a kernel in ``folder``, with nothing of this process's environment."""
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    os.setpgrp()
-    from ipykernel.kernelapp import IPKernelApp
-
-    IPKernelApp.launch_instance(argv=arguments)
 
 
 class Forked:
