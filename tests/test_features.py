@@ -1,4 +1,4 @@
-"""Features are looked up by key and as of each row's time: in training, in batches, and when served."""
+"""Features are looked up by key and as of each row's time: in training and in batches."""
 
 import json
 from collections.abc import Iterator
@@ -12,23 +12,22 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
-from mlflow.pyfunc.scoring_server import invocations
 from sklearn.linear_model import LinearRegression
 
 from autograder.workspace.features import FeatureLookup, Features, with_lookup
 from autograder.workspace.fitting import TableError
 from autograder.workspace.lookup import Lookup, look_up
-from autograder.workspace.served import LookupModel, served_schema
+from autograder.workspace.served import served_schema
 from autograder.workspace.tables import Tables
-
-PLANTS = pd.DataFrame({"plant_id": [1, 2, 3], "petal length (cm)": [1.0, 2.0, 3.0], "visits": [10, 20, 30]})
-#: What a sensor measured: the value of plant 1 on the 10th is what an ordinary join would leak.
-READINGS = pd.DataFrame(
-    {
-        "plant_id": [1, 1, 1, 2],
-        "seen": pd.to_datetime(["2026-01-01", "2026-01-05", "2026-01-10", "2026-01-01"]),
-        "moisture": [0.1, 0.5, 0.9, 0.2],
-    }
+from tests.plants import (
+    PLANT_LOOKUP,
+    PLANTS,
+    READING_LOOKUP,
+    READINGS,
+    TIMED,
+    TRAINING,
+    create_tables,
+    log_sum,
 )
 
 
@@ -296,53 +295,16 @@ def test_looking_up_agrees_with_a_plain_search(features: Features) -> None:
 # models
 
 
-def logged(
-    features: Features, lookup: FeatureLookup, frame: pd.DataFrame, label: str = "y", signature: bool = True
-) -> str:
-    """The URI of a model that was trained on a training set; it adds up its inputs."""
-    training_set = features.create_training_set(
-        frame, [lookup], label=label, exclude_columns=[c for c in ("plant_id", "when") if c in frame]
-    )
-    loaded = training_set.load_df()
-    X = loaded.drop(columns=label)
-    model = LinearRegression(fit_intercept=False).fit(X, loaded[label])
-    model.coef_ = np.ones(X.shape[1])
-    with mlflow.start_run():
-        info = mlflow.sklearn.log_model(
-            model,
-            name="model",
-            metadata=training_set.metadata,
-            signature=infer_signature(X, model.predict(X)) if signature else None,
-            pip_requirements=["scikit-learn"],
-        )
-    return info.model_uri
-
-
-TRAINING = pd.DataFrame({"plant_id": [1, 2, 3], "height": [100.0, 200.0, 300.0], "y": [1.0, 2.0, 3.0]})
-PLANT_LOOKUP = FeatureLookup("plants", "plant_id", rename_outputs={"visits": "n"})
-TIMED = pd.DataFrame({"plant_id": [1, 2], "when": pd.to_datetime(["2026-01-07"] * 2), "y": [1.0, 2.0]})
-READING_LOOKUP = FeatureLookup("readings", "plant_id", timestamp_lookup_key="when")
-
-
 @pytest.fixture
 def plants_uri(features: Features, store: Path) -> str:
     features.create_table("plants", PLANTS, "plant_id")
-    return logged(features, PLANT_LOOKUP, TRAINING)
+    return log_sum(features, PLANT_LOOKUP, TRAINING)
 
 
 @pytest.fixture
 def readings_uri(features: Features, store: Path) -> str:
     features.create_table("readings", READINGS, "plant_id", timestamp_column="seen")
-    return logged(features, READING_LOOKUP, TIMED)
-
-
-def ask(features: Features, uri: str, body: Any, content_type: str = "application/json") -> list[float]:
-    """What MLflow's scoring server answers."""
-    model = with_lookup(mlflow.pyfunc.load_model(uri), features.tables)
-    body = body if isinstance(body, str | bytes) else json.dumps(body)
-    answer = invocations(body, content_type, model, served_schema(model))
-    assert answer.status == 200, answer.response
-    return json.loads(answer.response)["predictions"]
+    return log_sum(features, READING_LOOKUP, TIMED)
 
 
 def test_a_model_keeps_the_record_in_its_mlmodel_file(features: Features, plants_uri: str) -> None:
@@ -395,106 +357,8 @@ def test_a_model_without_a_record_is_left_as_it_is(features: Features, store: Pa
     model = mlflow.pyfunc.load_model(info.model_uri)
     assert with_lookup(model, features.tables) is model
     assert served_schema(model) == model.metadata.get_input_schema()
-    assert ask(features, info.model_uri, {"dataframe_records": [{"height": 100.0}]}) == pytest.approx([1.0])
     with pytest.raises(TableError, match="records no feature lookups"):
         features.score_batch(info.model_uri, X)
-
-
-ROWS = {"plant_id": [3, 1], "height": [300.0, 100.0]}
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        (
-            {"dataframe_records": [{"plant_id": 3, "height": 300}, {"plant_id": 1, "height": 100}]},
-            "application/json",
-        ),
-        ({"dataframe_split": {"columns": list(ROWS), "data": [[3, 300.0], [1, 100.0]]}}, "application/json"),
-        ({"inputs": ROWS}, "application/json"),
-        ({"instances": [{"plant_id": 3, "height": 300}, {"plant_id": 1, "height": 100}]}, "application/json"),
-        (pd.DataFrame(ROWS).to_csv(index=False), "text/csv"),
-    ],
-)
-def test_a_request_with_the_keys_is_completed(
-    features: Features, plants_uri: str, body: Any, content_type: str
-) -> None:
-    assert ask(features, plants_uri, body, content_type) == [333.0, 111.0]
-
-
-def test_a_request_is_completed_with_the_newest_values(features: Features, plants_uri: str) -> None:
-    model = with_lookup(mlflow.pyfunc.load_model(plants_uri), features.tables)
-    assert isinstance(model, LookupModel)
-    for visits in (11, 12):
-        features.write_table("plants", PLANTS.iloc[:1].assign(visits=visits))
-        assert model.predict(pd.DataFrame({"plant_id": [1], "height": [0.0]})) == [1.0 + visits]
-
-
-def test_values_in_the_request_win(features: Features, plants_uri: str) -> None:
-    rows = [{"plant_id": 1, "height": 0, "petal length (cm)": 5.5}, {"plant_id": 2, "height": 0}]
-    assert ask(features, plants_uri, {"dataframe_records": rows}) == [15.5, 22.0]
-    whole = {"height": 0, "petal length (cm)": 5.5, "n": 7}
-    assert ask(features, plants_uri, {"dataframe_records": [whole]}) == [12.5], "no key is needed then"
-    assert ask(features, plants_uri, {"dataframe_records": [{**whole, "plant_id": 404}]}) == [12.5]
-
-
-@pytest.mark.parametrize(
-    ("rows", "problem"),
-    [
-        (
-            [{"plant_id": 1, "height": 0}, {"plant_id": 404, "height": 0}],
-            r"no row for \(plant_id=404\) in table `plants`; expected",
-        ),
-        ([{"plant_id": 404, "height": 0, "n": 1}], r"no row for \(plant_id=404\) in table `plants`"),
-        (
-            [{"plant_id": number, "height": 0} for number in range(50, 60)],
-            r"\(plant_id=54\) and 5 more in table",
-        ),
-        (
-            [{"height": 0}],
-            "There is no `plant_id` among the columns `height`; expected the keys of table `plants`",
-        ),
-    ],
-)
-def test_a_request_that_cannot_be_completed_is_refused(
-    features: Features, plants_uri: str, rows: list[dict[str, float]], problem: str
-) -> None:
-    with pytest.raises(MlflowException, match=problem) as raised:
-        ask(features, plants_uri, {"dataframe_records": rows})
-    assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
-    assert raised.value.get_http_status_code() == 400
-
-
-def test_an_input_that_is_in_no_table_is_missed_by_its_name(features: Features, plants_uri: str) -> None:
-    with pytest.raises(MlflowException, match="height"):
-        ask(features, plants_uri, {"dataframe_records": [{"plant_id": 1}]})
-
-
-def test_data_that_make_no_rows_are_refused(features: Features, plants_uri: str) -> None:
-    model = with_lookup(mlflow.pyfunc.load_model(plants_uri), features.tables)
-    with pytest.raises(MlflowException, match=r"make no rows .*dataframe_records") as raised:
-        model.predict({"plant_id": 1, "height": 1.0})
-    assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
-
-
-def test_a_table_that_went_away_is_not_the_caller_s_fault(features: Features, plants_uri: str) -> None:
-    model = with_lookup(mlflow.pyfunc.load_model(plants_uri), features.tables)
-    features.tables.folder.rename(features.tables.folder.with_name("gone"))
-    with pytest.raises(MlflowException, match="There is no table `plants`") as raised:
-        model.predict(pd.DataFrame({"plant_id": [1], "height": [0.0]}))
-    assert raised.value.error_code == "INTERNAL_ERROR"
-
-
-def test_a_request_without_a_time_gets_the_newest_values(features: Features, readings_uri: str) -> None:
-    assert ask(features, readings_uri, {"dataframe_records": [{"plant_id": 1}, {"plant_id": 2}]}) == [
-        0.9,
-        0.2,
-    ]
-    timed = [{"plant_id": 1, "when": "2026-01-07T12:00:00"}, {"plant_id": 1, "when": "2026-01-02T00:00:00"}]
-    assert ask(features, readings_uri, {"dataframe_records": timed}) == [0.5, 0.1]
-    early = {"dataframe_records": [{"plant_id": 1, "when": "2025-01-07T12:00:00"}]}
-    with pytest.raises(MlflowException, match=r"\(plant_id=1, when=2025-01-07 .* at or before that time"):
-        ask(features, readings_uri, early)
 
 
 def test_the_served_schema_asks_for_keys_and_not_for_features(
@@ -510,7 +374,7 @@ def test_the_served_schema_asks_for_keys_and_not_for_features(
         "n": ("long", False),
     }
     features.create_table("readings", READINGS, "plant_id", timestamp_column="seen")
-    timed = with_lookup(mlflow.pyfunc.load_model(logged(features, READING_LOOKUP, TIMED)), features.tables)
+    timed = with_lookup(mlflow.pyfunc.load_model(log_sum(features, READING_LOOKUP, TIMED)), features.tables)
     schema = served_schema(timed)
     assert schema is not None
     assert {spec.name: (spec.type.name, spec.required) for spec in schema.inputs} == {
@@ -520,34 +384,26 @@ def test_the_served_schema_asks_for_keys_and_not_for_features(
     }
 
 
-def test_a_model_without_a_signature_is_served_by_its_record(features: Features, store: Path) -> None:
-    features.create_table("plants", PLANTS, "plant_id")
-    uri = logged(features, PLANT_LOOKUP, TRAINING, signature=False)
-    assert mlflow.models.get_model_info(uri).signature is None
-    assert ask(features, uri, {"dataframe_records": [{"height": 300, "plant_id": 3}]}) == [333.0]
-
-
-def test_keys_of_text_and_params_reach_the_model(features: Features, store: Path) -> None:
-    features.create_table("plants", PLANTS.assign(plant_id=["007", "8", "x y"]), "plant_id")
-
-    class Scaled(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-        def predict(
-            self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
-        ) -> Any:
-            return (model_input["visits"] * (params or {})["factor"]).tolist()
-
-    made = features.create_training_set(
-        pd.DataFrame({"plant_id": ["007"]}), [FeatureLookup("plants", "plant_id")], None, ["plant_id"]
-    )
+def test_a_column_that_only_the_training_set_had_may_be_sent_and_no_other(
+    features: Features, store: Path
+) -> None:
+    create_tables(features)
+    when = TIMED.assign(height=[100.0, 200.0])
+    made = features.create_training_set(when, [PLANT_LOOKUP, READING_LOOKUP], "y", ["plant_id", "when"])
+    X = made.load_df()[["height", "n"]]
     with mlflow.start_run():
-        uri = mlflow.pyfunc.log_model(
+        uri = mlflow.sklearn.log_model(
+            LinearRegression(fit_intercept=False).fit(X, when.y),
             name="model",
-            python_model=Scaled(),
             metadata=made.metadata,
-            signature=infer_signature(made.load_df(), [1.0], params={"factor": 2}),
-            pip_requirements=["mlflow"],
+            signature=infer_signature(X),
+            pip_requirements=["scikit-learn"],
         ).model_uri
-    rows = [{"plant_id": "007"}, {"plant_id": "x y"}]
-    assert ask(features, uri, {"dataframe_records": rows}) == [20, 60]
-    assert ask(features, uri, {"dataframe_records": rows, "params": {"factor": 3}}) == [30, 90]
-    assert ask(features, uri, "plant_id\n007\n", "text/csv") == [20], "text keeps its leading zeros"
+    model = with_lookup(mlflow.pyfunc.load_model(uri), features.tables)
+    row = pd.DataFrame({"plant_id": [1], "height": [100.0]})
+    unused = row.assign(when=when.when[:1], moisture=0.5, **{"petal length (cm)": 7.0})
+    assert model.predict(unused) == model.predict(row) == pytest.approx([1.0])
+    for other in ("y", "whenn", "PLANT_ID"):
+        with pytest.raises(MlflowException, match=f"There is no `{other}` among what the model") as raised:
+            model.predict(row.assign(**{other: 1}))
+        assert raised.value.error_code == "INVALID_PARAMETER_VALUE"

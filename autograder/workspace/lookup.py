@@ -1,7 +1,7 @@
 """Looking features up by key and time: what a model's record says, done to a frame of rows."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,14 @@ class Lookup:
         """The lookup for JSON and YAML."""
         lists = {"primary_keys": list(self.primary_keys), "lookup_key": list(self.lookup_key)}
         return {**vars(self), **lists, "features": dict(self.features)}
+
+    @property
+    def asked_by(self) -> dict[str, str]:
+        """The columns of the rows that say what is looked up; each with the table's column it is found in."""
+        columns = dict(zip(self.lookup_key, self.primary_keys, strict=True))
+        if self.timestamp_lookup_key and self.timestamp_column:
+            columns[self.timestamp_lookup_key] = self.timestamp_column
+        return columns
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "Lookup":
@@ -105,13 +113,18 @@ def complete(
     """
     outputs = list(lookup.features.values())
     given = pd.DataFrame({output: frame[output] for output in outputs if output in frame}, index=frame.index)
-    complete_rows = given.reindex(columns=outputs).notna().all(axis=1)
-    if complete_rows.all():
-        return frame, ~complete_rows
+    incomplete = lacking(frame, lookup)
+    if not incomplete.any():
+        return frame, incomplete
     values, found = look_up(frame, table, lookup, newest)
     for output in given:
         values[output] = given[output].where(given[output].notna(), values[output])
-    return frame.assign(**{str(output): values[output] for output in outputs}), ~found & ~complete_rows
+    return frame.assign(**{str(output): values[output] for output in outputs}), ~found & incomplete
+
+
+def lacking(frame: pd.DataFrame, lookup: Lookup) -> pd.Series:
+    """Which rows of ``frame`` lack one of the values that would be looked up."""
+    return frame.reindex(columns=list(lookup.features.values())).isna().any(axis=1)
 
 
 def said_keys(frame: pd.DataFrame, lookup: Lookup) -> str:
@@ -125,13 +138,18 @@ def said_keys(frame: pd.DataFrame, lookup: Lookup) -> str:
     return ", ".join(said[:_NAMED]) + (f" and {len(said) - _NAMED} more" if len(said) > _NAMED else "")
 
 
-def _check_table(table: pd.DataFrame, columns: list[str], unique: list[str], name: str) -> None:
-    missing = [column for column in columns if column not in table]
+def check_still_has(present: Container[str], columns: Iterable[str], name: str) -> None:
+    """Raise :class:`TableError` unless all of a lookup's ``columns`` are among those of table ``name``."""
+    missing = [column for column in columns if column not in present]
     if missing:
         raise TableError(
             f"Table `{name}` has no {listed(missing)} any more; expected the columns that the features were "
             "looked up from. Write the table with them, or make the training set and the model anew."
         )
+
+
+def _check_table(table: pd.DataFrame, columns: list[str], unique: list[str], name: str) -> None:
+    check_still_has(table, columns, name)
     twice = table[table.duplicated(unique, keep=False)][unique].drop_duplicates()
     if len(twice):
         raise TableError(

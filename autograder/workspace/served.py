@@ -1,12 +1,13 @@
 """The same lookup when a model is served: a request brings keys, the tables bring the features."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from autograder.workspace.fitting import TableError, listed
-from autograder.workspace.lookup import Lookup, complete, said_keys
+from autograder.workspace.lookup import Lookup, check_still_has, complete, lacking, said_keys
 from autograder.workspace.tables import Tables
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The key under which a model's metadata records its lookups.
 RECORD_KEY = "feature_lookups"
+#: Columns that a message names, at most.
+MOST_NAMED = 12
 #: Delta's types for keys, and what MLflow calls them.
 _KEY_TYPES = {
     **dict.fromkeys(("byte", "short", "integer"), "integer"),
@@ -55,6 +58,26 @@ def served_schema(model: "PyFuncModel | LookupModel") -> "Schema | None":
     return model.served_schema if isinstance(model, LookupModel) else model.metadata.get_input_schema()
 
 
+def expected(model: "PyFuncModel | LookupModel") -> str:
+    """What a request to a model should contain, in one line; nothing where no names are known."""
+    if isinstance(model, LookupModel):
+        return model.expected
+    schema = model.metadata.get_input_schema()
+    if schema is None or not schema.has_input_names():
+        return ""
+    named = _named(schema.input_names(), quote="'")
+    return f"The model was trained with the columns {named}: send these names, in any order."
+
+
+def unchecked(model: "PyFuncModel | LookupModel") -> str | None:
+    """What nobody checks of a request to a model without a signature; None for a model with one."""
+    if model.metadata.get_input_schema() is not None:
+        return None
+    if isinstance(model, LookupModel):
+        return "types of columns were not checked, nor whether all are there"
+    return "names and types of columns were not checked"
+
+
 class LookupModel:
     """A model that is asked with keys: it has what MLflow's scoring server needs of a model.
 
@@ -66,6 +89,11 @@ class LookupModel:
         self.tables = tables
         self.inputs = input_names(model.metadata, record)
         self.lookups = lookups_of(record, self.inputs)
+        recorded = [Lookup.from_dict(each) for each in record["lookups"]]
+        #: What a request may carry: also what the training set had and this model does without.
+        self.known = dict.fromkeys(
+            [*self.inputs, *record["inputs"], *(column for each in recorded for column in each.asked_by)]
+        )
 
     @property
     def metadata(self) -> "Model":
@@ -83,36 +111,74 @@ class LookupModel:
         for lookup in self.lookups:
             fields = self.tables.delta(lookup.table_name).schema().fields
             types = {field.name: _KEY_TYPES.get(getattr(field.type, "type", "")) for field in fields}
-            columns = dict(zip(lookup.lookup_key, lookup.primary_keys, strict=True))
-            if lookup.timestamp_lookup_key and lookup.timestamp_column:
-                columns[lookup.timestamp_lookup_key] = lookup.timestamp_column
-            for column, key in columns.items():
+            check_still_has(types, lookup.asked_by.values(), lookup.table_name)
+            for column, key in lookup.asked_by.items():
                 if kind := types[key]:
                     specs[column] = ColSpec(kind, column, required=column in lookup.lookup_key)
-        looked_up = {output for lookup in self.lookups for output in lookup.features.values()}
         schema = self.metadata.get_input_schema()
         for spec in schema.inputs if schema and schema.has_input_names() else ():
             specs[spec.name] = (
-                ColSpec(spec.type, spec.name, required=False) if spec.name in looked_up else spec
+                ColSpec(spec.type, spec.name, required=False) if spec.name in self._looked_up else spec
             )
         return Schema(list(specs.values()))
+
+    @property
+    def expected(self) -> str:
+        """What a request should contain, in one line."""
+        keys = [key for lookup in self.lookups for key in lookup.lookup_key]
+        needed = dict.fromkeys([*keys, *(name for name in self.inputs if name not in self._looked_up)])
+        times = {time: None for lookup in self.lookups for time in lookup.asked_by if time not in needed}
+        told = f"Send the columns {_named(needed)}, in any order."
+        for lookup in self.lookups:
+            told += (
+                f" Looked up in table `{lookup.table_name}`, but taken from the request where it has them: "
+                f"{_named(lookup.features.values())}."
+            )
+        if times:
+            told += f" {_named(times)} may say as of when; without it the newest values count."
+        return told
+
+    @property
+    def _looked_up(self) -> set[str]:
+        return {output for lookup in self.lookups for output in lookup.features.values()}
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
         """What the model predicts for the rows, completed by the tables' newest values.
 
         Where a row has a time, it gets the values as of then. Values in the request win. Raises
-        mlflow.MlflowException (INVALID_PARAMETER_VALUE) for a key that a table does not have, or
-        rows that have no key, and (INTERNAL_ERROR) when a table cannot be read.
+        mlflow.MlflowException (INVALID_PARAMETER_VALUE) for a key that a table does not have, rows
+        that have no key and columns that nobody knows, as a misspelt time would get the newest
+        values; (INTERNAL_ERROR) when a table cannot be read.
         """
         frame = _to_frame(data)
+        self._check_columns(frame)
         for lookup in self.lookups:
             frame = self._completed(frame, lookup)
         return self.model.predict(frame[[name for name in self.inputs if name in frame]], params=params)
+
+    def _check_columns(self, frame: pd.DataFrame) -> None:
+        from mlflow.exceptions import MlflowException
+
+        unknown = [column for column in frame.columns if column not in self.known]
+        if unknown:
+            near = get_close_matches(str(unknown[0]), list(self.known), 1)
+            raise MlflowException.invalid_parameter_value(
+                f"There is no {_named(unknown)} among what the model and its lookups take; "
+                + (f"was `{near[0]}` meant? " if near else "expected only columns that they know. ")
+                + "Correct the names, or leave these columns out."
+            )
+        if not frame.columns.is_unique:
+            twice = dict.fromkeys(frame.columns[frame.columns.duplicated()])
+            raise MlflowException.invalid_parameter_value(
+                f"The request has {_named(twice)} more than once; expected each column once. Leave one out."
+            )
 
     def _completed(self, frame: pd.DataFrame, lookup: Lookup) -> pd.DataFrame:
         from mlflow.exceptions import MlflowException
         from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
+        if not lacking(frame, lookup).any():
+            return frame  # whatever became of the table
         try:
             table = self.tables.read(lookup.table_name)
         except TableError as error:
@@ -143,3 +209,9 @@ def _to_frame(data: Any) -> pd.DataFrame:
             f"The request's data make no rows ({error}); expected rows with named columns. "
             "Send them as dataframe_records or dataframe_split."
         ) from error
+
+
+def _named(names: Collection[object], quote: str = "`") -> str:
+    """Names as a message has them, not more than fit into it."""
+    named = ", ".join(f"{quote}{name}{quote}" for name in list(names)[:MOST_NAMED])
+    return named + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")

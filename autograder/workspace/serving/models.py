@@ -17,8 +17,8 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from autograder.workspace.serving.errors import Refused
 
 STAGES = ("None", "Staging", "Production", "Archived")
-#: Served columns that a message names, at most.
-MOST_NAMED = 12
+#: Letters of a model's own message that are told, at its beginning and at its end.
+TOLD = 500, 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,18 @@ class Loaded:
 
     def explained(self, refused: Refused) -> Refused:
         """The refusal with what the model expects, which MLflow's messages leave out."""
+        told, (head, tail) = refused.message, TOLD
+        if len(told) > head + tail:  # MLflow's begin with the data, and end with what is wrong
+            told = f"{told[:head]} … {told[-tail:]}"
         expected = self.expected()
-        refused.message = refused.message[:2000] + (f"\n{expected}" if expected else "")
+        refused.message = told + (f"\n{expected}" if expected else "")
         return refused
 
     def expected(self) -> str:
         """What a request should contain, in one line."""
-        if self.schema is None or not self.schema.has_input_names():
-            return ""
-        names = self.schema.input_names()
-        named = ", ".join(f"'{name}'" for name in names[:MOST_NAMED])
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        return f"The model was trained with the columns {named}{more}: send these names, in any order."
+        from autograder.workspace.served import expected
+
+        return expected(self.model)
 
 
 class Models:
@@ -158,7 +158,8 @@ class Models:
         return ", ".join(sorted(model.name for model in found)) or "none"
 
     def _load(self, found: Found) -> Loaded:
-        from autograder.workspace.served import served_schema, with_lookup
+        from autograder.workspace.fitting import TableError
+        from autograder.workspace.served import served_schema, unchecked, with_lookup
         from autograder.workspace.tables import Tables
 
         mlflow.set_tracking_uri(self.tracking_uri)
@@ -168,6 +169,9 @@ class Models:
             # which packages differ from those it was logged with, it said when it was registered
             model = with_lookup(mlflow.pyfunc.load_model(uri, suppress_warnings=True), Tables(self.folder))
             schema = served_schema(model)
+        except TableError as error:
+            told = f"Version {found.version} of “{found.name}” cannot look its features up now: {error}"
+            raise Refused(400, "BAD_REQUEST", f"{told} Then try again.") from error
         except (Exception, SystemExit) as error:  # the model's own code can raise anything
             raise Refused(
                 400,
@@ -177,11 +181,10 @@ class Models:
                 f"('models:/{found.name}/{found.version}') to see why, mend it and register a new version.",
             ) from error
         warning = None
-        if schema is None:
+        if doubtful := unchecked(model):
             warning = (
-                f"version {found.version} of {found.name} has no signature: names and types of "
-                "columns were not "
-                "checked, and wrong ones may be answered with nonsense"
+                f"version {found.version} of {found.name} has no signature: {doubtful}, and wrong ones may "
+                "be answered with nonsense"
             )
         return Loaded(model, schema, warning)
 
