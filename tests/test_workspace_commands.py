@@ -225,10 +225,12 @@ here = open_workspace()
 there = open_workspace(remote="databricks")
 assert not here.server.running
 assert os.environ["DATABRICKS_HOST"] == there.host
+assert mlflow.get_registry_uri() == "databricks-uc", mlflow.get_registry_uri()
 mlflow.set_experiment("/Shared/mine")
 with mlflow.start_run(run_name="sent there"):
     pass
 back = open_workspace()
+assert mlflow.get_registry_uri() == back.tracking_uri
 with mlflow.start_run(run_name="kept here"):
     pass
 """
