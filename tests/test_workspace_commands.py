@@ -218,17 +218,24 @@ def test_a_remote_that_is_none_is_told(remote: str, words: str, tmp_path: Path) 
 
 
 THERE_AND_BACK = """
-import os
+import os, sys
 import mlflow
 from autograder.workspace import open_workspace
 here = open_workspace()
+mlflow.set_experiment("the first of mine")
+mlflow.set_experiment("the second of mine")
+mlflow.start_run(run_name="begun here")
+open_workspace(remote=sys.argv[1])
+assert mlflow.active_run() is None
+assert mlflow.get_registry_uri() == sys.argv[1]
+with mlflow.start_run(run_name="without an experiment") as run:
+    assert run.info.experiment_id == "0", "the number is the local store's"
 there = open_workspace(remote="databricks")
 assert not here.server.running
 assert os.environ["DATABRICKS_HOST"] == there.host
 assert mlflow.get_registry_uri() == "databricks-uc", mlflow.get_registry_uri()
 mlflow.set_experiment("/Shared/mine")
-with mlflow.start_run(run_name="sent there"):
-    pass
+mlflow.start_run(run_name="sent there")
 back = open_workspace()
 assert mlflow.get_registry_uri() == back.tracking_uri
 with mlflow.start_run(run_name="kept here"):
@@ -236,10 +243,11 @@ with mlflow.start_run(run_name="kept here"):
 """
 
 
-def runs(folder: Path) -> list[str]:
+def runs(folder: Path) -> dict[str, str]:
+    """The runs of a store by name, with their status."""
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    return [run.info.run_name for run in client.search_runs(experiments)]
+    return {run.info.run_name: run.info.status for run in client.search_runs(experiments)}
 
 
 def test_databricks_is_used_when_it_is_named_after_a_local_workspace_was_open(
@@ -249,12 +257,12 @@ def test_databricks_is_used_when_it_is_named_after_a_local_workspace_was_open(
     home = tmp_path_factory.mktemp("home")
     server = start_server(folder, f"sqlite:///{folder}/mlflow.db")
     named = {"DATABRICKS_HOST": server.url, "DATABRICKS_TOKEN": create_token(State(folder))[0]}
-    done = run(sys.executable, "-c", THERE_AND_BACK, folder=home, **named)
+    done = run(sys.executable, "-c", THERE_AND_BACK, server.url, folder=home, **named)
     server.close()
     assert done.returncode == 0, done.stdout
     assert "Your work goes to databricks, as you asked" in done.stdout
-    assert runs(folder) == ["sent there"]
-    assert runs(home) == ["kept here"]
+    assert runs(folder) == {"without an experiment": "FINISHED", "sent there": "FINISHED"}
+    assert runs(home) == {"begun here": "FINISHED", "kept here": "FINISHED"}
 
 
 FAILS = """

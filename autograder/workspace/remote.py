@@ -1,7 +1,15 @@
 """Going to the tracking server, or the Databricks workspace, that was asked for by name."""
 
+import os
+
 from autograder.workspace.database import StoreError
-from autograder.workspace.environment import give_back_databricks, kept_if_it_fails, set_aside, set_names
+from autograder.workspace.environment import (
+    as_it_was,
+    give_back_databricks,
+    kept_if_it_fails,
+    set_aside,
+    set_names,
+)
 
 
 def is_databricks(tracking_uri: str) -> bool:
@@ -22,6 +30,7 @@ def connect(remote: str) -> None:
     """
     import mlflow
     from mlflow.exceptions import MlflowException
+    from mlflow.tracking import fluent
 
     if not is_databricks(remote) and not is_server(remote):
         raise ValueError(
@@ -30,6 +39,7 @@ def connect(remote: str) -> None:
         )
     # nothing for Databricks: MLflow knows that the registry beside it is Unity Catalog
     registry = None if is_databricks(remote) else remote
+    before = dict(os.environ)
     with kept_if_it_fails():
         set_aside()
         if is_databricks(remote):  # which workspace, and who asks, is what the environment said
@@ -44,6 +54,23 @@ def connect(remote: str) -> None:
                 "the address, that it runs, and its user name and password (MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD; DATABRICKS_HOST and DATABRICKS_TOKEN for Databricks)."
             ) from error
+    end_runs(before)
+    if mlflow.get_tracking_uri() != remote:
+        # the experiment was another store's, and its number means somebody else's in this one
+        fluent._active_experiment_id = None
     mlflow.set_tracking_uri(remote)
     # MLflow would go on with the registry of the store before
     mlflow.set_registry_uri(registry)  # type: ignore[arg-type]
+
+
+def end_runs(environment: dict[str, str]) -> None:
+    """End the active runs in the store where they are, which ``environment`` tells how to reach."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    with as_it_was(environment):
+        while run := mlflow.active_run():
+            try:
+                mlflow.end_run()
+            except (MlflowException, OSError, ValueError):  # it is no longer active here in any case
+                print(f"The run {run.info.run_name} stays unfinished: the store it is in does not answer.")

@@ -12,7 +12,7 @@ from autograder.workspace.database import DATABASE, check_database
 from autograder.workspace.environment import foreign, set_aside, set_names
 from autograder.workspace.features import Features
 from autograder.workspace.prepared import put_store
-from autograder.workspace.remote import connect, is_databricks
+from autograder.workspace.remote import connect, end_runs, is_databricks
 from autograder.workspace.server import Server, start_server
 from autograder.workspace.serving.state import State
 from autograder.workspace.serving.tokens import A_DAY, create_token, permission_of, whoami
@@ -99,6 +99,7 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
         ignored.pop("MLFLOW_REGISTRY_URI", None)
     if ignored.get("MLFLOW_TRACKING_URI") == tracking_uri:  # handed down by a notebook that works here
         ignored = {}
+    before = dict(os.environ)
     set_aside()
     # processes that a cell starts, such as `mlflow ui`, go to the same place
     set_names({"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"})
@@ -111,8 +112,7 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
 
     _quieten_mlflow()
     database = folder / DATABASE
-    while mlflow.active_run():
-        mlflow.end_run()
+    end_runs(before)
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
     put_store(folder)
