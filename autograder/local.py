@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autograder.workspace.database import DATABASE, StoreError, check_database
+from autograder.workspace.remote import is_server, refuse_password
 from autograder.workspace.server import free_socket
 from autograder.workspace.serving.state import FOLDER, STATE, State, WorkspaceError
 from autograder.workspace.serving.tokens import Permission, Token, create_token, list_tokens, revoke_token
@@ -19,8 +20,23 @@ Folder = Annotated[
     Path, typer.Option(help="The notebook's folder, where its mlflow.db is.", file_okay=False, exists=True)
 ]
 Port = Annotated[int | None, typer.Option(help="The port; the last one or a free one when not given.", min=1)]
+
+
+def server_address(given: str | None) -> str | None:
+    """A tracking URI as it was given; a usage error for a server's with a password in it."""
+    try:
+        if given is not None and is_server(given):
+            refuse_password(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return given
+
+
 TrackingUri = Annotated[
-    str | None, typer.Option(help="Serve the models of this tracking server instead of FOLDER's store.")
+    str | None,
+    typer.Option(
+        help="Serve the models of this tracking server instead of FOLDER's store.", callback=server_address
+    ),
 ]
 Idle = Annotated[float, typer.Option(help="Unload a model that nobody asked for so many seconds.", min=1)]
 

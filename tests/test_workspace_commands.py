@@ -207,14 +207,27 @@ def test_a_tracking_server_that_is_named_is_used_and_its_models_are_served(
         ("http://127.0.0.1:1", "does not answer as expected"),
         ("elsewhere", "expected the address of a tracking server"),
         ("sqlite:///other.db", "expected the address of a tracking server"),
+        ("http://ann:swordfish@127.0.0.1:1", "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
     ],
 )
 def test_a_remote_that_is_none_is_told(remote: str, words: str, tmp_path: Path) -> None:
-    script = f"from autograder.workspace import open_workspace\nopen_workspace(remote={remote!r})"
-    done = run(sys.executable, "-c", script, folder=tmp_path, timeout=60)
+    script = "import sys\nfrom autograder.workspace import open_workspace\nopen_workspace(remote=sys.argv[1])"
+    done = run(sys.executable, "-c", script, remote, folder=tmp_path, timeout=60)
     assert done.returncode == 1
     assert words in done.stdout
+    assert "swordfish" not in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["serve"], ["ui"], ["check", "01-tracking"]])
+def test_a_password_in_an_address_is_refused_and_not_repeated(command: list[str], folder: Path) -> None:
+    remote = "http://ann:open@sesame@127.0.0.1:1/mlflow"
+    done = run("mlflow-kit", *command, "--tracking-uri", remote, folder=folder, timeout=60, COLUMNS="500")
+    assert done.returncode == 2
+    assert "http://127.0.0.1:1/mlflow has a user name or a password in it" in done.stdout
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in done.stdout
+    assert "open@" not in done.stdout
+    assert "sesame" not in done.stdout
 
 
 THERE_AND_BACK = """

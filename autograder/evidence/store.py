@@ -26,6 +26,7 @@ from autograder.evidence.text import one_line, plain
 from autograder.evidence.workspace import read_workspace
 from autograder.workspace.data import PUBLIC_SEED
 from autograder.workspace.database import DATABASE, StoreError
+from autograder.workspace.remote import without_password
 from autograder.workspace.store import SEED_TAG
 
 #: Of one metric no more than this many values are read.
@@ -43,6 +44,7 @@ def read_store(
     overrides the one recorded in the store. Raises StoreError, in one line, when the store cannot be
     read; what cannot be read of the workspace is a finding. Makes no store where there is none.
     """
+    shown = plain(without_password(tracking_uri))
     with ExitStack() as stack:
         place: Place
         changes = None
@@ -61,12 +63,12 @@ def read_store(
         except (MlflowException, OSError) as error:
             if getattr(error, "error_code", None) == "UNAUTHENTICATED":
                 raise StoreError(
-                    f"The tracking server at {plain(tracking_uri)} does not let you in: it wants a user name "
+                    f"The tracking server at {shown} does not let you in: it wants a user name "
                     "and a password, and those that it got are not right, or there were none. Set the "
                     "environment variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
                 ) from error
             raise StoreError(
-                f"The store at {plain(tracking_uri)} could not be read: {one_line(error)}. Expected a "
+                f"The store at {shown} could not be read: {one_line(error)}. Expected a "
                 "store of this MLflow that answers; check the address, and that the server runs."
             ) from error
     return _with_workspace(facts, workspace) if workspace else facts

@@ -1,6 +1,7 @@
 """Going to the tracking server, or the Databricks workspace, that was asked for by name."""
 
 import os
+import re
 
 from autograder.workspace.database import StoreError
 from autograder.workspace.environment import (
@@ -22,16 +23,35 @@ def is_server(tracking_uri: str) -> bool:
     return tracking_uri.startswith(("http://", "https://"))
 
 
+def without_password(address: str) -> str:
+    """An address, or another tracking URI, without the user and password that stand in it."""
+    scheme, mark, rest = address.partition("://")
+    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    return scheme + mark + rest[authority.rfind("@") + 1 :]
+
+
+def refuse_password(address: str) -> None:
+    """Raise ValueError for an address with a user or a password in it: addresses are shown and printed."""
+    shown = without_password(address)
+    if shown != address:
+        raise ValueError(
+            f"The address of {shown} has a user name or a password in it, which others could read in what "
+            "is printed and in the list of processes; expected the address alone. Set the environment "
+            "variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
+        )
+
+
 def connect(remote: str) -> None:
     """Make ``remote`` MLflow's store and registry here; runs that are active end where they are.
 
-    Raises ValueError for what is no address of a tracking server, and StoreError, with everything as it
-    was before, for one that does not answer.
+    Raises ValueError for what is no address of a tracking server or has a password in it, and StoreError,
+    with everything as it was before, for one that does not answer.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import fluent
 
+    refuse_password(remote)
     if not is_databricks(remote) and not is_server(remote):
         raise ValueError(
             f"remote is {remote!r}; expected the address of a tracking server, such as "
