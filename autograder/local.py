@@ -68,13 +68,17 @@ def _serve(folder: Path, port: int | None, tracking_uri: str | None, idle: float
     with console.status(f"Starting at {url} …"):
         from autograder.workspace.serving.run import serve as run
         from autograder.workspace.store import sqlite_uri
-    console.print(f"MLflow's UI and the serving endpoints of {state.folder} are at {url}", soft_wrap=True)
+    elsewhere = tracking_uri if tracking_uri and is_server(tracking_uri) else None
+    what = "The" if elsewhere else "MLflow's UI and the"
+    console.print(f"{what} serving endpoints of {state.folder} are at {url}", soft_wrap=True)
+    if elsewhere:
+        console.print(f"MLflow's UI is the tracking server's own, at {elsewhere}", soft_wrap=True)
     console.print(
         "For clients: DATABRICKS_HOST is that address, DATABRICKS_TOKEN what `mlflow-kit token create` says."
     )
     console.print("Ctrl-C ends it; runs, endpoints and the request log stay.")
     if browser:
-        typer.launch(url)
+        typer.launch(elsewhere or url)
     run(state.folder, tracking_uri or sqlite_uri(folder), listening, idle)
 
 

@@ -47,8 +47,8 @@ def start(*command: str, folder: Path, **changes: str) -> tuple["subprocess.Pope
 
 
 def asked(url: str) -> requests.Response:
-    """The answer to the first question that is answered."""
-    for _ in range(100):
+    """The answer to the first question that is answered, within a minute and more."""
+    for _ in range(600):
         try:
             return requests.get(url, timeout=30)
         except requests.ConnectionError:
@@ -84,6 +84,21 @@ def test_ui_opens_mlflow_s_ui_in_the_browser(folder: Path) -> None:
     )
     assert [e["name"] for e in found.json()["experiments"]] == ["Default"]
     assert (folder / "opened").read_text().strip() == url
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+
+
+def test_ui_on_a_tracking_server_opens_that_server_s_own(folder: Path, tracking_server: str) -> None:
+    browser = folder / "browser.sh"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {folder}/opened\n')
+    browser.chmod(0o755)
+    command = ["mlflow-kit", "ui", "--tracking-uri", tracking_server]
+    process, url = start(*command, folder=folder, BROWSER=f"{browser} %s")
+    sent = asked(f"{url}/ajax-api/2.0/mlflow/experiments/search?max_results=5")
+    assert sent.url == f"{tracking_server}/ajax-api/2.0/mlflow/experiments/search?max_results=5"
+    assert [hop.status_code for hop in sent.history] == [307]
+    assert "Default" in [found["name"] for found in sent.json()["experiments"]]
+    assert (folder / "opened").read_text().strip() == tracking_server
     process.send_signal(signal.SIGINT)
     process.wait(20)
 
@@ -172,6 +187,8 @@ mlflow.set_experiment("iris")
 with mlflow.start_run():
     mlflow.sklearn.log_model(model, name="model", registered_model_name="Iris")
 from mlflow.deployments import get_deploy_client
+search = workspace.host + "/api/2.0/mlflow/registered-models/search?max_results=7"
+print("UI:", requests.get(workspace.host, timeout=30).url, requests.get(search, timeout=30).json())
 client = get_deploy_client("databricks")
 client.create_endpoint(name="i", config={"served_entities": [{"entity_name": "Iris", "entity_version": "1"}]})
 while client.get_endpoint("i")["state"]["ready"] != "READY":
@@ -186,6 +203,8 @@ def test_a_tracking_server_that_is_named_is_used_and_its_models_are_served(
     (tmp_path / "script.py").write_text(REMOTE)
     done = run(sys.executable, "script.py", tracking_server, folder=tmp_path)
     assert f"Your work goes to {tracking_server}, as you asked" in done.stdout, done.stdout
+    assert f"MLflow's UI is at {tracking_server}." in done.stdout
+    assert f"UI: {tracking_server}/ {{'registered_models': [{{'name': 'Iris'" in done.stdout
     assert "predictions" in done.stdout
     assert not (tmp_path / "mlflow.db").exists()
     client = mlflow.MlflowClient(tracking_server, tracking_server)

@@ -12,7 +12,7 @@ from autograder.workspace.database import DATABASE, check_database
 from autograder.workspace.environment import foreign, set_aside, set_names
 from autograder.workspace.features import Features
 from autograder.workspace.prepared import put_store
-from autograder.workspace.remote import connect, end_runs, is_databricks
+from autograder.workspace.remote import connect, end_runs, is_databricks, is_server
 from autograder.workspace.server import Server, start_server
 from autograder.workspace.serving.state import State
 from autograder.workspace.serving.tokens import A_DAY, create_token, permission_of, whoami
@@ -194,5 +194,9 @@ def _say_where(workspace: Workspace, ignored: dict[str, str]) -> None:
 
 def _say_host(workspace: Workspace) -> None:
     if workspace.server:
-        print(f"MLflow's UI and your serving endpoints are at {workspace.host} while this runs.")
+        if is_server(workspace.tracking_uri):
+            print(f"MLflow's UI is at {workspace.tracking_uri}.")
+            print(f"Your serving endpoints are at {workspace.host} while this runs.")
+        else:
+            print(f"MLflow's UI and your serving endpoints are at {workspace.host} while this runs.")
         print(f"The token in DATABRICKS_TOKEN is yours ({whoami()}).")
