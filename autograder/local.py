@@ -19,7 +19,9 @@ FAILED = 1
 Folder = Annotated[
     Path, typer.Option(help="The notebook's folder, where its mlflow.db is.", file_okay=False, exists=True)
 ]
-Port = Annotated[int | None, typer.Option(help="The port; the last one or a free one when not given.", min=1)]
+Port = Annotated[
+    int | None, typer.Option(help="The port; the last one or a free one when not given.", min=1, max=65535)
+]
 
 
 def server_address(given: str | None) -> str | None:

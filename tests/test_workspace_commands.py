@@ -111,6 +111,9 @@ def test_a_port_that_is_taken_and_a_folder_without_a_store_are_told(folder: Path
     assert done.returncode == 1
     assert "cannot be had" in done.stdout
     assert "Name another" in done.stdout
+    done = run("mlflow-kit", "serve", "--port", "65536", folder=folder, COLUMNS="200")
+    assert done.returncode == 2
+    assert "less than or equal to 65535" in done.stdout
     empty = tmp_path / "empty"
     empty.mkdir()
     for command in (["serve"], ["ui"]):
@@ -328,7 +331,8 @@ state = State(workspace.folder)
 revoke_token(state, list_tokens(state)[0].id)
 for _ in range(2):
     headers = {"Authorization": f"Bearer {os.environ['DATABRICKS_TOKEN']}"}
-    print(requests.get(f"{workspace.host}/api/2.0/serving-endpoints", headers=headers).status_code)
+    answer = requests.get(f"{workspace.host}/api/2.0/serving-endpoints", headers=headers)
+    print(answer.status_code, answer.json().get("message"), sep="\\n")
     open_workspace()
 """
 
@@ -336,6 +340,8 @@ for _ in range(2):
 def test_opening_again_mends_a_token_that_was_revoked(tmp_path: Path) -> None:
     said = run(sys.executable, "-c", REVOKED, folder=tmp_path).stdout
     assert [line for line in said.splitlines() if line.isdigit()] == ["403", "200"]
+    assert "was revoked. In a notebook, run its first cell again" in said
+    assert "`mlflow-kit token create` makes one" in said
 
 
 def test_files_of_registered_models_can_be_had_from_mlflow_s_ui(tmp_path: Path) -> None:

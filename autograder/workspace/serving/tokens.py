@@ -23,6 +23,12 @@ A_DAY = 24 * 60 * 60
 #: The longest that a token can be made for, in seconds.
 MOST_SECONDS = 10 * 366 * A_DAY
 
+#: How to come by a token that opens something.
+_ANOTHER = (
+    "In a notebook, run its first cell again: it opens the workspace, which puts a new token into "
+    "DATABRICKS_TOKEN. Elsewhere, `mlflow-kit token create` makes one."
+)
+
 
 class Permission(StrEnum):
     """What a token lets its bearer do: call endpoints, or change them and make tokens, too."""
@@ -109,7 +115,8 @@ def bearer(connection: sqlite3.Connection, authorization: str | None) -> Token:
     if not authorization:
         raise Refused.unauthenticated(
             "Credential was not sent: the request has no Authorization header. Send "
-            "'Authorization: Bearer <token>'; `mlflow-kit token create` makes a token."
+            "'Authorization: Bearer <token>'; a notebook that opened its workspace has one in "
+            "DATABRICKS_TOKEN, and `mlflow-kit token create` makes one."
         )
     scheme, _, text = authorization.partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
@@ -123,19 +130,15 @@ def bearer(connection: sqlite3.Connection, authorization: str | None) -> Token:
     if row is None or not hmac.compare_digest(row[-1], _digest(text)):
         raise Refused.forbidden(
             "Invalid access token: no token of this workspace reads like this. Is it another workspace's, or "
-            "was it cut off? `mlflow-kit token create` makes a new one."
+            f"was it cut off? {_ANOTHER}"
         )
     token = _token(row[:-1])
     if token.revoked is not None:
-        raise Refused.forbidden(
-            f"Invalid access token: the token {token.id} was revoked. `mlflow-kit token create` makes "
-            "a new one."
-        )
+        raise Refused.forbidden(f"Invalid access token: the token {token.id} was revoked. {_ANOTHER}")
     if token.expires is not None and token.expires <= now():
         raise Refused.forbidden(
             f"Access token expired: the token {token.id} ended {(now() - token.expires) / 1000:.0f} "
-            "seconds ago. "
-            "`mlflow-kit token create` makes a new one."
+            f"seconds ago. {_ANOTHER}"
         )
     return token
 
