@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 import requests
 
+from autograder.workspace import server as server_module
 from autograder.workspace.prepared import put_store
-from autograder.workspace.server import start_server
-from autograder.workspace.serving.state import State
+from autograder.workspace.server import Server, free_socket, start_server
+from autograder.workspace.serving.listen import listen
+from autograder.workspace.serving.state import State, WorkspaceError
 from autograder.workspace.serving.tokens import create_token
 from tests.conftest import environment, run
 
@@ -70,6 +73,46 @@ def test_serve_serves_until_ctrl_c_and_comes_back_at_the_same_address(folder: Pa
         assert process.wait(20) in (0, 130, -signal.SIGINT)
         assert "Traceback" not in process.stdout.read()
     assert addresses[0] == addresses[1]
+
+
+def test_a_second_server_of_a_folder_leaves_the_first_one_its_address(folder: Path) -> None:
+    def started(port: int | None = None) -> Server:
+        return start_server(folder, f"sqlite:///{folder}/mlflow.db", port)
+
+    servers = [started(), started()]
+    first, second = (server.url for server in servers)
+    assert first != second
+    servers[0].close()
+    servers[0] = started()
+    assert servers[0].url == first, "restarted while the second one runs"
+    with listen() as free:
+        port = free.getsockname()[1]
+    servers.append(started(port))
+    servers[0].close()
+    servers[0] = started()
+    assert servers[0].url == first, "restarted while one at a port that was named runs"
+    for server in servers:
+        server.close()
+    free_socket(State(folder), port).close()
+    with free_socket(State(folder)) as last:
+        assert last.getsockname()[1] == port, "the one that was named last, as nobody else is there"
+
+
+def test_a_server_that_does_not_start_in_time_is_ended_and_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(
+        f"import os, pathlib, time\npathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(120)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "slow")
+    monkeypatch.setattr(server_module, "PATIENCE", 3.0)
+    began = time.monotonic()
+    with pytest.raises(WorkspaceError, match=r"said nothing for 3 seconds.*sitecustomize"):
+        start_server(folder, f"sqlite:///{folder}/mlflow.db")
+    assert time.monotonic() - began < 60
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 def test_ui_opens_mlflow_s_ui_in_the_browser(folder: Path) -> None:
