@@ -8,10 +8,15 @@ import asyncio
 import os
 from pathlib import Path
 
+from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autograder.workspace.remote import is_server
+from autograder.workspace.serving.faults import not_offered
+
+#: Calls of Databricks, which MLflow's server would answer with a 404 that says nothing.
+NOT_HERE = ("/api/2.0/permissions/", "/api/2.0/external-function")
 
 
 class MlflowUI:
@@ -25,6 +30,8 @@ class MlflowUI:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on to MLflow."""
+        if scope["type"] == "http" and scope["path"].startswith(NOT_HERE):
+            await not_offered(Request(scope, receive))
         if is_server(self.tracking_uri):
             return await self._elsewhere(scope)(scope, receive, send)
         async with self.starting:
