@@ -1,7 +1,8 @@
 """Bearer tokens: made, listed, expired, revoked. What a token opens is kept, the token itself is not.
 
-On Databricks a token stands for a user, whose permissions are kept beside each endpoint; here a token
-carries its permission itself.
+On Databricks a token stands for a user (https://docs.databricks.com/aws/en/dev-tools/auth/pat), whose
+permissions, of which ``CAN_QUERY`` and ``CAN_MANAGE`` are two, are kept beside each endpoint
+(``ServingEndpointPermissionLevel`` of its SDK); here a token carries its permission itself.
 """
 
 import getpass
@@ -110,7 +111,9 @@ def revoke_token(state: State, token_id: str) -> Token:
 def bearer(connection: sqlite3.Connection, authorization: str | None) -> Token:
     """Whose token an Authorization header carries. Raises Refused, with the status and what to do.
 
-    Looked up by the part of the token that is no secret; the rest is compared in constant time.
+    Looked up by the part of the token that is no secret; the rest is compared in constant time. None is
+    401; one that is wrong is 403, as seen on Databricks (see :mod:`.errors`). That one which was revoked
+    or has expired is 403, too, is not verified here: no page of Databricks was found that says so.
     """
     if not authorization:
         raise Refused.unauthenticated(
