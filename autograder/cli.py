@@ -76,7 +76,11 @@ def check(
         typer.Option(help="The notebook's folder, where its mlflow.db is.", file_okay=False, exists=True),
     ] = Path(),
     tracking_uri: Annotated[
-        str | None, typer.Option(help="Check this store or tracking server instead of FOLDER's store.")
+        str | None,
+        typer.Option(
+            help="Check this store or tracking server instead of FOLDER's store.",
+            callback=local.server_address,
+        ),
     ] = None,
     experiment: Annotated[str | None, typer.Option(help="Look at the runs of this experiment only.")] = None,
     output: Output = Format.TEXT,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autograder.workspace.database import DATABASE, StoreError, check_database
+from autograder.workspace.remote import is_server, refuse_password
 from autograder.workspace.server import free_socket
 from autograder.workspace.serving.state import FOLDER, STATE, State, WorkspaceError
 from autograder.workspace.serving.tokens import Permission, Token, create_token, list_tokens, revoke_token
@@ -18,9 +19,26 @@ FAILED = 1
 Folder = Annotated[
     Path, typer.Option(help="The notebook's folder, where its mlflow.db is.", file_okay=False, exists=True)
 ]
-Port = Annotated[int | None, typer.Option(help="The port; the last one or a free one when not given.", min=1)]
+Port = Annotated[
+    int | None, typer.Option(help="The port; the last one or a free one when not given.", min=1, max=65535)
+]
+
+
+def server_address(given: str | None) -> str | None:
+    """A tracking URI as it was given; a usage error for a server's with a password in it."""
+    try:
+        if given is not None and is_server(given):
+            refuse_password(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return given
+
+
 TrackingUri = Annotated[
-    str | None, typer.Option(help="Serve the models of this tracking server instead of FOLDER's store.")
+    str | None,
+    typer.Option(
+        help="Serve the models of this tracking server instead of FOLDER's store.", callback=server_address
+    ),
 ]
 Idle = Annotated[float, typer.Option(help="Unload a model that nobody asked for so many seconds.", min=1)]
 
@@ -52,13 +70,17 @@ def _serve(folder: Path, port: int | None, tracking_uri: str | None, idle: float
     with console.status(f"Starting at {url} …"):
         from autograder.workspace.serving.run import serve as run
         from autograder.workspace.store import sqlite_uri
-    console.print(f"MLflow's UI and the serving endpoints of {state.folder} are at {url}", soft_wrap=True)
+    elsewhere = tracking_uri if tracking_uri and is_server(tracking_uri) else None
+    what = "The" if elsewhere else "MLflow's UI and the"
+    console.print(f"{what} serving endpoints of {state.folder} are at {url}", soft_wrap=True)
+    if elsewhere:
+        console.print(f"MLflow's UI is the tracking server's own, at {elsewhere}", soft_wrap=True)
     console.print(
         "For clients: DATABRICKS_HOST is that address, DATABRICKS_TOKEN what `mlflow-kit token create` says."
     )
     console.print("Ctrl-C ends it; runs, endpoints and the request log stay.")
     if browser:
-        typer.launch(url)
+        typer.launch(elsewhere or url)
     run(state.folder, tracking_uri or sqlite_uri(folder), listening, idle)
 
 

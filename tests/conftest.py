@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from autograder.rubrics import assignments
 from autograder.samples import Sample, hand_in, load_samples
-from autograder.workspace.store import REDIRECTING
+from autograder.workspace.environment import REDIRECTING
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"

@@ -1,6 +1,7 @@
 """Opening a workspace in a notebook: one line, and everything it starts ends with the kernel."""
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -17,7 +18,10 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 from autograder.execution.run import private_channel, run_notebook
+from autograder.workspace.serving.state import State, WorkspaceError
+from autograder.workspace.serving.tokens import list_tokens
 from autograder.workspace.settings import Conditions
+from autograder.workspace.store import Workspace, sqlite_uri
 from tests.conftest import environment, run
 
 pytestmark = pytest.mark.xdist_group("workspace")
@@ -138,6 +142,45 @@ def test_one_line_says_where_things_are_and_whose_the_token_is(kernel: Kernel) -
     assert token not in said
 
 
+def test_a_token_for_somebody_else_is_made_in_the_notebook(kernel: Kernel, tmp_path: Path) -> None:
+    made = """
+text = workspace.create_token("an app", lifetime_seconds=60, permission="CAN_QUERY")
+print(text)
+"""
+    text = kernel.run(OPEN, made).split()[-1]
+    (app,) = [token for token in list_tokens(State(tmp_path)) if token.comment == "an app"]
+    assert text.startswith(f"dapi{app.id}")
+    assert (app.comment, app.permission, app.expires) == ("an app", "CAN_QUERY", app.created + 60_000)
+    asked = """
+import requests
+url = f"{workspace.host}/api/2.0/serving-endpoints"
+headers = {"Authorization": f"Bearer {text}"}
+listed = requests.get(url, headers=headers, timeout=60)
+made = requests.post(url, headers=headers, json={"name": "x", "config": {}}, timeout=60)
+print(listed.status_code, made.status_code, made.json()["message"])
+"""
+    said = kernel.run(asked)
+    assert said.startswith("200 403 ")
+    assert "has the permission CAN_QUERY; this needs CAN_MANAGE" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"permission": "CAN_FLY"}, "no permission “CAN_FLY”; the permissions are CAN_QUERY and CAN_MANAGE"),
+        ({"lifetime_seconds": 0}, "lifetime is 0 seconds; expected more than 0"),
+        ({"lifetime_seconds": -1.5}, "lifetime is -1.5 seconds; expected more than 0"),
+        ({"lifetime_seconds": float("nan")}, "lifetime is nan seconds; expected more than 0"),
+        ({"lifetime_seconds": 1e12}, "at most 316224000, ten years"),
+    ],
+)
+def test_a_token_that_makes_no_sense_is_not_made(tmp_path: Path, asked: dict[str, Any], words: str) -> None:
+    workspace = Workspace(tmp_path, sqlite_uri(tmp_path), 1)
+    with pytest.raises(WorkspaceError, match=re.escape(words)):
+        workspace.create_token("of a test", **asked)
+    assert list_tokens(State(tmp_path)) == []
+
+
 def test_a_workspace_that_is_opened_twice_has_one_server(kernel: Kernel) -> None:
     kernel.run(OPEN)
     before = where(kernel)
@@ -183,6 +226,22 @@ def test_the_server_ends_with_a_kernel_that_is_killed(kernel: Kernel, busy: str,
     os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
     assert ends(pid)
     assert not answers(url)
+
+
+READS_INPUT = """
+import mlflow
+class Asks(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        import sys
+        return [repr(sys.stdin.read())] * len(model_input)
+mlflow.pyfunc.log_model(name="model", python_model=Asks(), pip_requirements=[], registered_model_name="Iris")
+"""
+
+
+def test_who_reads_standard_input_in_the_server_does_not_wait_for_the_notebook(kernel: Kernel) -> None:
+    """On Windows even an import that asks about it would: the pipe from the notebook is elsewhere."""
+    kernel.run(OPEN, READS_INPUT, ENDPOINT)
+    assert kernel.run(CALL).strip() == """200 {"predictions": ["''"]}"""
 
 
 def test_a_server_that_was_killed_is_started_again(kernel: Kernel) -> None:

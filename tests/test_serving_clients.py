@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 import requests
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import DatabricksError, NotFound
+from databricks.sdk.errors import NotFound
 from databricks.sdk.service.serving import (
     EndpointCoreConfigInput,
     EndpointTag,
+    ExternalFunctionRequestHttpMethod,
+    PtEndpointCoreConfig,
+    PtServedModel,
     Route,
     ServedEntityInput,
+    ServingEndpointsAPI,
     TrafficConfig,
 )
 from mlflow.deployments import get_deploy_client
@@ -205,11 +209,40 @@ def test_databricks_sdk_runs_an_endpoint_s_whole_life(served: Served, sdk: Works
             api.get(name)
 
 
-def test_databricks_sdk_is_told_what_is_not_offered(sdk: WorkspaceClient) -> None:
-    with pytest.raises(DatabricksError, match="No API found"):
-        sdk.serving_endpoints.put("flowers", rate_limits=[])
-    with pytest.raises(DatabricksError, match="No API found"):
-        sdk.serving_endpoints.get_open_api("flowers")
+THROUGHPUT = PtEndpointCoreConfig([PtServedModel("Named", 1, entity_version="1")])
+
+
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("build_logs", ("flowers", "Named-1")),
+        ("create_provisioned_throughput_endpoint", ("fast", THROUGHPUT)),
+        ("get_open_api", ("flowers",)),
+        ("get_permission_levels", ("flowers",)),
+        ("get_permissions", ("flowers",)),
+        ("http_request", ("elsewhere", ExternalFunctionRequestHttpMethod.GET, "/")),
+        ("patch_telemetry_config", ("flowers",)),
+        ("put", ("flowers",)),
+        ("put_ai_gateway", ("flowers",)),
+        ("set_permissions", ("flowers",)),
+        ("update_notifications", ("flowers",)),
+        ("update_permissions", ("flowers",)),
+        ("update_provisioned_throughput_endpoint_config", ("flowers", THROUGHPUT)),
+    ],
+)
+def test_databricks_sdk_is_told_what_is_not_offered(sdk: WorkspaceClient, method: str, given: Any) -> None:
+    with pytest.raises(NotFound, match=r"No API found.*this workspace does not offer it.*needs a Databricks"):
+        getattr(sdk.serving_endpoints, method)(*given)
+
+
+def test_every_serving_call_of_databricks_sdk_is_tested_as_answered_or_as_refused() -> None:
+    """A new release of the SDK with a new call is noticed here."""
+    (parametrized,) = test_databricks_sdk_is_told_what_is_not_offered.pytestmark  # type: ignore[attr-defined]
+    refused = {method for method, _ in parametrized.args[1]}
+    answered = set(test_databricks_sdk_runs_an_endpoint_s_whole_life.__code__.co_names)
+    calls = {name for name in vars(ServingEndpointsAPI) if not name.startswith("_")}
+    waiting = {name for name in calls if name.startswith("wait_") or name.endswith("_and_wait")}
+    assert calls - waiting - answered == refused
 
 
 def test_databricks_sdk_makes_lists_and_revokes_tokens(served: Served, sdk: WorkspaceClient) -> None:

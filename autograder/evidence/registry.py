@@ -2,6 +2,7 @@
 
 from mlflow.entities.model_registry import ModelVersion as MlflowModelVersion
 from mlflow.entities.model_registry import RegisteredModel as MlflowRegisteredModel
+from mlflow.entities.model_registry.registered_model_search import RegisteredModelSearch
 from mlflow.tracking import MlflowClient
 
 from autograder.evidence.facts import ModelVersion, RegisteredModel
@@ -17,6 +18,9 @@ def read_registry(client: MlflowClient) -> tuple[RegisteredModel, ...]:
 def _model(client: MlflowClient, model: MlflowRegisteredModel) -> RegisteredModel:
     quoted = model.name.replace("'", "''")
     versions = all_pages(lambda token: client.search_model_versions(f"name = '{quoted}'", page_token=token))
+    if isinstance(model, RegisteredModelSearch):  # Unity Catalog finds models without tags and aliases
+        model = client.get_registered_model(model.name)
+        versions = [client.get_model_version(version.name, version.version) for version in versions]
     return RegisteredModel(
         name=model.name,
         created=model.creation_timestamp,

@@ -24,12 +24,19 @@ from autograder.evidence.private_copy import private_copy, read_changes
 from autograder.evidence.registry import read_registry
 from autograder.evidence.text import one_line, plain
 from autograder.evidence.workspace import read_workspace
+from autograder.evidence.workspace_facts import WorkspaceFacts
 from autograder.workspace.data import PUBLIC_SEED
 from autograder.workspace.database import DATABASE, StoreError
+from autograder.workspace.remote import is_databricks, without_password
 from autograder.workspace.store import SEED_TAG
 
 #: Of one metric no more than this many values are read.
 MOST_POINTS = 10_000
+#: What is said of a Databricks workspace; reading one was never run against a real one.
+NOT_READ = (
+    "Serving endpoints, calls and tokens of a Databricks workspace are not read, and those of the local "
+    "workspace do not count for work that is there."
+)
 
 
 def read_store(
@@ -40,9 +47,12 @@ def read_store(
 
     A SQLite store is read from a private copy, and its files only where they lie in its folder. The
     files of a tracking server are downloaded into ``downloads``, and not read without it. ``seed``
-    overrides the one recorded in the store. Raises StoreError, in one line, when the store cannot be
-    read; what cannot be read of the workspace is a finding. Makes no store where there is none.
+    overrides the one recorded in the store. For work on Databricks, which has endpoints of its own, only
+    the workspace's tables are read, and a finding says so. Raises StoreError, in one line, when the
+    store cannot be read; what cannot be read of the workspace is a finding. Makes no store where there
+    is none.
     """
+    shown = plain(without_password(tracking_uri))
     with ExitStack() as stack:
         place: Place
         changes = None
@@ -54,26 +64,30 @@ def read_store(
             place = LocalPlace(database.parent)
             workspace = workspace or database.parent
         else:
-            client = MlflowClient(tracking_uri, tracking_uri)
+            client = MlflowClient(tracking_uri, registry_uri(tracking_uri))
             place = RemotePlace(tracking_uri, downloads)
         try:
             facts = replace(_read(client, place, seed), changes=changes)
         except (MlflowException, OSError) as error:
             if getattr(error, "error_code", None) == "UNAUTHENTICATED":
                 raise StoreError(
-                    f"The tracking server at {plain(tracking_uri)} does not let you in: it wants a user name "
+                    f"The tracking server at {shown} does not let you in: it wants a user name "
                     "and a password, and those that it got are not right, or there were none. Set the "
                     "environment variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
                 ) from error
             raise StoreError(
-                f"The store at {plain(tracking_uri)} could not be read: {one_line(error)}. Expected a "
+                f"The store at {shown} could not be read: {one_line(error)}. Expected a "
                 "store of this MLflow that answers; check the address, and that the server runs."
             ) from error
-    return _with_workspace(facts, workspace) if workspace else facts
+    if is_databricks(tracking_uri):
+        facts = replace(facts, findings=(*facts.findings, NOT_READ))
+    return _with_workspace(facts, workspace, is_databricks(tracking_uri)) if workspace else facts
 
 
-def _with_workspace(facts: Evidence, folder: Path) -> Evidence:
+def _with_workspace(facts: Evidence, folder: Path, tables_only: bool) -> Evidence:
     found = read_workspace(folder)
+    if tables_only:
+        found = WorkspaceFacts(tables=found.tables, findings=found.findings)
     return replace(
         facts,
         endpoints=found.endpoints,
@@ -83,6 +97,16 @@ def _with_workspace(facts: Evidence, folder: Path) -> Evidence:
         tokens=found.tokens,
         findings=(*facts.findings, *found.findings),
     )
+
+
+def registry_uri(tracking_uri: str) -> str:
+    """The registry beside a tracking store: the same store, and for Databricks Unity Catalog, as in MLflow
+    (``mlflow.tracking._model_registry.utils``).
+    """
+    scheme, _, rest = tracking_uri.partition("://")
+    if scheme != "databricks":
+        return tracking_uri
+    return f"databricks-uc://{rest}" if rest else "databricks-uc"
 
 
 def sqlite_path(tracking_uri: str) -> Path:

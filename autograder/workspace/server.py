@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from autograder.workspace.serving.state import FOLDER, State, WorkspaceError
 #: Seconds in which a server must listen, and in which it must end once it was told to.
 PATIENCE = 60.0
 SETTING_PORT = "port"
+#: Ports that a workspace remembers, for as many servers of it at the same time.
+MOST_PORTS = 4
 
 
 @dataclass
@@ -56,13 +60,13 @@ def start_server(
 ) -> Server:
     """Start serving the workspace in ``folder``, with the models of a tracking store.
 
-    Without ``port`` the one that the workspace had last time is taken again, or a free one. With
-    ``eager`` the server loads its libraries at once, not when it is first asked. ``idle`` is the time
-    in seconds after which an unused model is unloaded. Raises WorkspaceError when the port is taken or
-    the server does not start.
+    Without ``port`` the first that the workspace had before and that is not taken is taken again, or a
+    free one. With ``eager`` the server loads its libraries at once, not when it is first asked. ``idle``
+    is the time in seconds after which an unused model is unloaded. Raises WorkspaceError when the port is
+    taken or the server does not start in time.
     """
     state = State(folder)
-    ports = [port] if port is not None else [_last_port(state), 0]
+    ports = [port] if port is not None else [*_usable_ports(state)[:1], 0]
     told: list[str] = []
     for wanted in ports:
         command = [sys.executable, "-P", listen.__file__, str(state.folder), tracking_uri]
@@ -78,17 +82,28 @@ def start_server(
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         assert process.stdout and process.stderr
+        began = time.monotonic()
+        late = threading.Timer(PATIENCE, process.kill)
+        late.daemon = True
+        late.start()
         line = process.stdout.readline()
+        late.cancel()
         if line:
             process.stdout.close()
             process.stderr.close()
             found = json.loads(line)["port"]
-            _remember_port(state, found)
+            _remember_port(state, found, port is not None)
             server = Server(state.folder, f"http://127.0.0.1:{found}", process)
             atexit.register(server.end)
             return server
         told.append(process.stderr.read().decode("utf-8", "replace").strip().rpartition("\n")[2])
         process.wait()
+        if time.monotonic() - began >= PATIENCE:
+            raise WorkspaceError(
+                f"The workspace's server said nothing for {PATIENCE:g} seconds and was ended; expected the "
+                "port that it listens on, which takes a moment. Is this machine very busy, or does something "
+                "run whenever Python starts (sitecustomize.py, a .pth file)? Open the workspace again."
+            )
     raise WorkspaceError(
         f"The workspace's server did not start on port {ports[-1] or 'any'}: {told[-1]}. Expected a "
         "port that is "
@@ -98,11 +113,12 @@ def start_server(
 
 
 def free_socket(state: State, port: int | None = None) -> socket.socket:
-    """A socket in this process for serving a workspace: on ``port``, or on the one it had last time, or a
-    free one. Raises WorkspaceError when the port is taken.
+    """A socket in this process for serving a workspace: on ``port``, or on the first that it had before and
+    that is not taken, or a free one. Raises WorkspaceError when the port is taken.
     """
+    wanted = port if port is not None else next(iter(_usable_ports(state)), 0)
     try:
-        listening = listen.listen(_last_port(state) if port is None else port)
+        listening = listen.listen(wanted)
     except OSError as error:
         if port is not None:
             raise WorkspaceError(
@@ -110,7 +126,7 @@ def free_socket(state: State, port: int | None = None) -> socket.socket:
                 "Name another, or leave it out."
             ) from None
         listening = listen.listen()
-    _remember_port(state, listening.getsockname()[1])
+    _remember_port(state, listening.getsockname()[1], port is not None)
     return listening
 
 
@@ -121,14 +137,36 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _last_port(state: State) -> int:
+def _ports(state: State) -> list[int]:
+    """The ports at which the workspace was served before, those of the first server first."""
     connection = state.connect()
     row = connection.execute("SELECT value FROM settings WHERE name = ?", (SETTING_PORT,)).fetchone()
     connection.close()
-    return int(row[0]) if row else 0
+    return [int(port) for port in row[0].split()] if row else []
 
 
-def _remember_port(state: State, port: int) -> None:
+def _usable_ports(state: State) -> list[int]:
+    """Those of them that nobody has now."""
+    return [port for port in _ports(state) if _is_free(port)]
+
+
+def _is_free(port: int) -> bool:
+    try:
+        listen.listen(port).close()
+    except OSError:
+        return False
+    return True
+
+
+def _remember_port(state: State, port: int, named: bool = False) -> None:
+    """Have the workspace served there again: first of all if the port was named, and no other server of the
+    workspace is there, whose address would change; else after those before.
+    """
+    others = [known for known in _ports(state) if known != port]
+    if port in _ports(state) and not named:
+        return
+    alone = named and all(_is_free(other) for other in others)
+    ports = [port, *others][:MOST_PORTS] if alone else [*others[: MOST_PORTS - 1], port]
     connection = state.connect()
-    connection.execute("REPLACE INTO settings VALUES (?, ?)", (SETTING_PORT, str(port)))
+    connection.execute("REPLACE INTO settings VALUES (?, ?)", (SETTING_PORT, " ".join(map(str, ports))))
     connection.close()

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autograder.workspace import data
-from autograder.workspace.database import DATABASE, StoreError, check_database
+from autograder.workspace.database import DATABASE, check_database
+from autograder.workspace.environment import foreign, set_aside, set_names
 from autograder.workspace.features import Features
 from autograder.workspace.prepared import put_store
+from autograder.workspace.remote import connect, end_runs, is_databricks, is_server
 from autograder.workspace.server import Server, start_server
 from autograder.workspace.serving.state import State
 from autograder.workspace.serving.tokens import A_DAY, create_token, permission_of, whoami
@@ -25,24 +27,7 @@ SEED_TAG = "kit.data_seed"
 #: (3 seconds a model) instead of naming MLflow, scikit-learn and skops.
 FAST_LOGGING_VARIABLE = "MLFLOW_KIT_FAST_LOGGING"
 
-#: Settings that would send work, or read it from, somewhere else than the private store.
-REDIRECTING = (
-    "MLFLOW_TRACKING_URI",
-    "MLFLOW_REGISTRY_URI",
-    "MLFLOW_EXPERIMENT_NAME",
-    "MLFLOW_EXPERIMENT_ID",
-    "MLFLOW_RUN_ID",
-    "MLFLOW_ARTIFACT_URI",
-    "DATABRICKS_HOST",
-    "DATABRICKS_TOKEN",
-    "DATABRICKS_CONFIG_PROFILE",
-    "DATABRICKS_CONFIG_FILE",
-)
-
 _opened: "list[Workspace]" = []  # at most one: the store that this process works in
-
-_own: dict[str, str] = {}  # what this module set in the environment
-_theirs: dict[str, str] = {}  # what the environment said about Databricks before it was set aside
 
 
 @dataclass(frozen=True)
@@ -108,19 +93,18 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
     folder = Path(folder).resolve()
     seed = data.current_seed()
     tracking_uri = sqlite_uri(folder)
-    foreign = [name for name in REDIRECTING if os.environ.get(name, "") not in ("", _own.get(name))]
+    ignored = foreign()
     if _opened:  # MLflow itself writes these when it is used
-        foreign = [name for name in foreign if name not in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI")]
-    ignored = {name: os.environ[name] for name in foreign}
+        ignored.pop("MLFLOW_EXPERIMENT_ID", None)
+        ignored.pop("MLFLOW_REGISTRY_URI", None)
     if ignored.get("MLFLOW_TRACKING_URI") == tracking_uri:  # handed down by a notebook that works here
         ignored = {}
-    _theirs.update({name: value for name, value in os.environ.items() if _is_theirs(name, value)})
-    for name in REDIRECTING:
-        os.environ.pop(name, None)
+    before = dict(os.environ)
+    set_aside()
     # processes that a cell starts, such as `mlflow ui`, go to the same place
-    _set({"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"})
+    set_names({"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"})
     # a server on this machine that does not answer is gone: MLflow would wait a minute for it
-    _set({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
+    set_names({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
     if os.environ.get(FAST_LOGGING_VARIABLE, "1") != "0":
         os.environ["MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT"] = "0"
 
@@ -128,8 +112,7 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
 
     _quieten_mlflow()
     database = folder / DATABASE
-    while mlflow.active_run():
-        mlflow.end_run()
+    end_runs(before)
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
     put_store(folder)
@@ -148,42 +131,11 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
 
 def _open_remote(folder: Path, remote: str) -> Workspace:
     """Work with the tracking server, or the Databricks workspace, that was asked for by name."""
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    of_databricks = remote.partition(":")[0] in ("databricks", "databricks-uc")
-    if not of_databricks and not remote.startswith(("http://", "https://")):
-        raise ValueError(
-            f"remote is {remote!r}; expected the address of a tracking server, such as "
-            "'http://127.0.0.1:5000', or 'databricks'. Leave it out to work in the notebook's own store."
-        )
-    before = dict(os.environ)
-    for name in REDIRECTING:
-        os.environ.pop(name, None)
-    if of_databricks:  # which workspace, and who asks, is what the environment said before it was set aside
-        os.environ.pop("MLFLOW_ENABLE_DB_SDK", None)
-        os.environ.pop("DATABRICKS_AUTH_TYPE", None)
-        os.environ.update(_theirs | {n: v for n, v in before.items() if _is_theirs(n, v)})
-    _set({"MLFLOW_TRACKING_URI": remote, "MLFLOW_DISABLE_TELEMETRY": "true"})
-    _set({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"})
     _quieten_mlflow()
-    registry = None if of_databricks else remote
-    try:
-        mlflow.MlflowClient(remote, registry).search_experiments(max_results=1)
-    except (MlflowException, OSError, ValueError) as error:
-        os.environ.clear()
-        os.environ.update(before)
-        raise StoreError(
-            f"The tracking server at {remote} does not answer as expected: {str(error)[:300]}. Check the "
-            "address, that it runs, and its user name and password (MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD; DATABRICKS_HOST and DATABRICKS_TOKEN for Databricks)."
-        ) from error
-    mlflow.set_tracking_uri(remote)
-    if registry:
-        mlflow.set_registry_uri(registry)
-    if of_databricks:
+    connect(remote)
+    if is_databricks(remote):
         _close_server()
-    server = None if of_databricks else _serve(folder, remote)
+    server = None if is_databricks(remote) else _serve(folder, remote)
     workspace = Workspace(folder, remote, data.current_seed(), server)
     _opened[:] = [workspace]
     print(f"Your work goes to {remote}, as you asked; others who use it can see it.")
@@ -205,9 +157,9 @@ def _serve(folder: Path, tracking_uri: str) -> Server:
         server = start_server(folder, tracking_uri)
     # a new token each time: the one before may have expired, or was revoked
     token, _ = create_token(State(folder), "this notebook", A_DAY)
-    _set({"DATABRICKS_HOST": server.url, "DATABRICKS_TOKEN": token, "DATABRICKS_AUTH_TYPE": "pat"})
+    set_names({"DATABRICKS_HOST": server.url, "DATABRICKS_TOKEN": token, "DATABRICKS_AUTH_TYPE": "pat"})
     # MLflow would let the SDK look for other credentials
-    _set({"MLFLOW_ENABLE_DB_SDK": "false"})
+    set_names({"MLFLOW_ENABLE_DB_SDK": "false"})
     return server
 
 
@@ -216,17 +168,6 @@ def _close_server() -> None:
     for before in _opened:
         if before.server:
             before.server.close()
-
-
-def _is_theirs(name: str, value: str) -> bool:
-    """Whether a variable about Databricks was set by somebody else than this module."""
-    return name.startswith("DATABRICKS_") and value != _own.get(name)
-
-
-def _set(names: dict[str, str]) -> None:
-    """Set environment variables, and remember that it was this module that did."""
-    _own.update(names)
-    os.environ.update(names)
 
 
 def sqlite_uri(folder: Path) -> str:
@@ -253,5 +194,9 @@ def _say_where(workspace: Workspace, ignored: dict[str, str]) -> None:
 
 def _say_host(workspace: Workspace) -> None:
     if workspace.server:
-        print(f"MLflow's UI and your serving endpoints are at {workspace.host} while this runs.")
+        if is_server(workspace.tracking_uri):
+            print(f"MLflow's UI is at {workspace.tracking_uri}.")
+            print(f"Your serving endpoints are at {workspace.host} while this runs.")
+        else:
+            print(f"MLflow's UI and your serving endpoints are at {workspace.host} while this runs.")
         print(f"The token in DATABRICKS_TOKEN is yours ({whoami()}).")

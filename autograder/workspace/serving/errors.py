@@ -1,4 +1,12 @@
-"""Refusals, in the shape of Databricks' REST API: a status, and a body of ``error_code`` and ``message``."""
+"""Refusals, in the shape of Databricks' REST API: a status, and a body of ``error_code`` and ``message``.
+
+https://docs.databricks.com/api/account/errors describes both, and says that some older services have the
+status as a number where the code is. Those that check tokens were seen to do so, with the texts that
+begin the messages here: 401, "Credential was not sent or was of an unsupported type for this API."
+(https://github.com/PipedreamHQ/pipedream/issues/20701) and 403, "Invalid access token."
+(https://github.com/databricks/databricks-sdk-go/issues/873). This workspace always has a name as the code.
+Which name goes with which status is not verified here against a real workspace.
+"""
 
 import traceback
 from dataclasses import dataclass, field
@@ -15,12 +23,12 @@ class Refused(Exception):
 
     @classmethod
     def unauthenticated(cls, message: str) -> "Refused":
-        """No credential, or none of the kind that is expected."""
+        """No credential, or none of the kind that is expected. ``WWW-Authenticate`` is RFC 9110's demand."""
         return cls(401, "UNAUTHENTICATED", message, {"WWW-Authenticate": "Bearer"})
 
     @classmethod
     def forbidden(cls, message: str) -> "Refused":
-        """A credential that does not open this."""
+        """A credential that does not open this, or that opens nothing (any more)."""
         return cls(403, "PERMISSION_DENIED", message)
 
     @classmethod

@@ -11,7 +11,6 @@ import json
 import os
 import select
 import socket
-import sys
 import threading
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ def main() -> None:
     parser.add_argument("--eager", action="store_true", help="import what is needed at once")
     given = parser.parse_args()
 
+    owner = _keep_owner()
     listening = listen(given.port)
     port = listening.getsockname()[1]
     log = Path(given.folder) / "workspace" / "serving.log"
@@ -38,7 +38,7 @@ def main() -> None:
         # what is printed from here on goes to a file of the workspace, not into a pipe that nobody reads
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    threading.Thread(target=_wait_for_owner, daemon=True).start()
+    threading.Thread(target=_wait_for_owner, args=(owner,), daemon=True).start()
     if not given.eager:
         select.select([listening], [], [])
     _serving.set()
@@ -69,10 +69,24 @@ def listen(port: int = 0, host: str = "127.0.0.1") -> socket.socket:
     return listening
 
 
-def _wait_for_owner() -> None:
+def _keep_owner() -> int:
+    """The pipe from the owner, out of the way: standard input is empty from here on.
+
+    On Windows, who as much as asks about a pipe waits while another thread reads from it, and libraries
+    ask about standard input when they are imported: https://github.com/python/cpython/issues/78961,
+    https://github.com/numpy/numpy/issues/24290. Not run on Windows for this kit.
+    """
+    owner = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return owner
+
+
+def _wait_for_owner(owner: int) -> None:
     """Set ``_ended`` when the owner is gone, and end the process if nobody heeds that."""
     parent = os.getppid()
-    watch = threading.Thread(target=_read_to_the_end, daemon=True)
+    watch = threading.Thread(target=_read_to_the_end, args=(owner,), daemon=True)
     watch.start()
     # a child that the owner left behind may hold the pipe open: where there is one, the parent is asked, too
     while watch.is_alive() and (os.name != "posix" or os.getppid() == parent):
@@ -84,8 +98,8 @@ def _wait_for_owner() -> None:
     os._exit(1)
 
 
-def _read_to_the_end() -> None:
-    while os.read(sys.stdin.fileno(), 1024):
+def _read_to_the_end(owner: int) -> None:
+    while os.read(owner, 1024):
         pass
 
 

@@ -1,7 +1,8 @@
 """Bearer tokens: made, listed, expired, revoked. What a token opens is kept, the token itself is not.
 
-On Databricks a token stands for a user, whose permissions are kept beside each endpoint; here a token
-carries its permission itself.
+On Databricks a token stands for a user (https://docs.databricks.com/aws/en/dev-tools/auth/pat), whose
+permissions, of which ``CAN_QUERY`` and ``CAN_MANAGE`` are two, are kept beside each endpoint
+(``ServingEndpointPermissionLevel`` of its SDK); here a token carries its permission itself.
 """
 
 import getpass
@@ -22,6 +23,12 @@ ID_DIGITS = 8
 A_DAY = 24 * 60 * 60
 #: The longest that a token can be made for, in seconds.
 MOST_SECONDS = 10 * 366 * A_DAY
+
+#: How to come by a token that opens something.
+_ANOTHER = (
+    "In a notebook, run its first cell again: it opens the workspace, which puts a new token into "
+    "DATABRICKS_TOKEN. Elsewhere, `mlflow-kit token create` makes one."
+)
 
 
 class Permission(StrEnum):
@@ -104,12 +111,15 @@ def revoke_token(state: State, token_id: str) -> Token:
 def bearer(connection: sqlite3.Connection, authorization: str | None) -> Token:
     """Whose token an Authorization header carries. Raises Refused, with the status and what to do.
 
-    Looked up by the part of the token that is no secret; the rest is compared in constant time.
+    Looked up by the part of the token that is no secret; the rest is compared in constant time. None is
+    401; one that is wrong is 403, as seen on Databricks (see :mod:`.errors`). That one which was revoked
+    or has expired is 403, too, is not verified here: no page of Databricks was found that says so.
     """
     if not authorization:
         raise Refused.unauthenticated(
             "Credential was not sent: the request has no Authorization header. Send "
-            "'Authorization: Bearer <token>'; `mlflow-kit token create` makes a token."
+            "'Authorization: Bearer <token>'; a notebook that opened its workspace has one in "
+            "DATABRICKS_TOKEN, and `mlflow-kit token create` makes one."
         )
     scheme, _, text = authorization.partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
@@ -123,19 +133,15 @@ def bearer(connection: sqlite3.Connection, authorization: str | None) -> Token:
     if row is None or not hmac.compare_digest(row[-1], _digest(text)):
         raise Refused.forbidden(
             "Invalid access token: no token of this workspace reads like this. Is it another workspace's, or "
-            "was it cut off? `mlflow-kit token create` makes a new one."
+            f"was it cut off? {_ANOTHER}"
         )
     token = _token(row[:-1])
     if token.revoked is not None:
-        raise Refused.forbidden(
-            f"Invalid access token: the token {token.id} was revoked. `mlflow-kit token create` makes "
-            "a new one."
-        )
+        raise Refused.forbidden(f"Invalid access token: the token {token.id} was revoked. {_ANOTHER}")
     if token.expires is not None and token.expires <= now():
         raise Refused.forbidden(
             f"Access token expired: the token {token.id} ended {(now() - token.expires) / 1000:.0f} "
-            "seconds ago. "
-            "`mlflow-kit token create` makes a new one."
+            f"seconds ago. {_ANOTHER}"
         )
     return token
 
