@@ -1,11 +1,13 @@
 """Registered models: found by version, stage or alias, loaded and asked with MLflow's own code."""
 
+import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -14,11 +16,17 @@ from mlflow.pyfunc import scoring_server
 from mlflow.tracking import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from autograder.workspace.database import check_database
 from autograder.workspace.serving.errors import Refused
 
 STAGES = ("None", "Staging", "Production", "Archived")
 #: Served columns that a message names, at most.
 MOST_NAMED = 12
+#: What MLflow says of a name that no model can have, and of what is not there.
+ABSENT = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"})
+SQLITE = "sqlite:///"
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,13 @@ class Models:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """The registry; opening it takes as long as loading a small model, so not before it is needed."""
+        """The registry; opening it takes as long as loading a small model, so not before it is needed.
+
+        Raises StoreError for a SQLite store that this MLflow cannot read.
+        """
+        path = Path(self.tracking_uri.removeprefix(SQLITE))
+        if self.tracking_uri.startswith(SQLITE) and path.exists():
+            check_database(path)
         return MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def find(self, name: str, selector: str) -> Found:
@@ -104,20 +118,19 @@ class Models:
             ]
             found = max(staged, key=lambda v: int(v.version), default=None)
         if found is None:
-            try:
-                found = self.client.get_model_version_by_alias(name, selector)
-            except MlflowException:
-                found = None
+            found = self._asked(lambda client: client.get_model_version_by_alias(name, selector))
         if found is None:
-            aliases = sorted(self.client.get_registered_model(name).aliases)
+            model = self._asked(lambda client: client.get_registered_model(name))
+            aliases = sorted(model.aliases) if model else ()
             raise Refused.missing(
                 f"“{name}” has no version, stage or alias “{selector}”. Its versions are "
                 f"{', '.join(sorted(versions, key=int))}; stages with a version: "
                 f"{', '.join(sorted({v.current_stage or 'None' for v in versions.values()}))}; "
                 f"aliases: {', '.join(aliases) or 'none'}."
             )
-        location = self.client.get_model_version_download_uri(name, found.version)
-        return Found(name, str(found.version), str(found.source), location)
+        number = str(found.version)
+        location = self._asked(lambda client: client.get_model_version_download_uri(name, number))
+        return Found(name, number, str(found.source), location or "")
 
     def get(self, found: Found) -> Loaded:
         """The model in memory, loaded when it is not. Raises Refused when it cannot be."""
@@ -148,14 +161,27 @@ class Models:
     def _versions(self, name: str) -> list[ModelVersion]:
         if "'" in name:  # MLflow's filters have no escape for it
             return []
-        try:
-            return list(self.client.search_model_versions(f"name = '{name}'"))
-        except MlflowException:  # a name that no model can have
-            return []
+        return list(self._asked(lambda client: client.search_model_versions(f"name = '{name}'")) or ())
 
     def _names(self) -> str:
-        found = self.client.search_registered_models(max_results=20)
+        found = self._asked(lambda client: client.search_registered_models(max_results=20)) or ()
         return ", ".join(sorted(model.name for model in found)) or "none"
+
+    def _asked(self, ask: Callable[[MlflowClient], Answer]) -> Answer | None:
+        """What the registry answers; None for what it does not have. Raises Refused when it cannot be asked."""
+        try:
+            return ask(self.client)
+        except MlflowException as error:
+            if error.error_code in ABSENT:
+                return None
+            problem = error.message
+        except Exception as error:  # whatever a database or a connection says
+            problem = str(error) or type(error).__name__
+        store = _without_password(self.tracking_uri)
+        raise Refused.unavailable(
+            f"The store {store} cannot be asked: {_without_password(problem)[:600].rstrip('. ')}. Expected a "
+            "store of this MLflow that answers. Try again; if it stays so, start the store, or name another."
+        )
 
     def _load(self, found: Found) -> Loaded:
         from autograder.workspace.served import served_schema, with_lookup
@@ -199,3 +225,8 @@ class Models:
                 "the endpoint's configuration to serve the new one.",
             )
         return f"models:/{found.name}/{found.version}"
+
+
+def _without_password(text: str) -> str:
+    """A text in which no address has a user and a password."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", text)

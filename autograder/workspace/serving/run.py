@@ -1,6 +1,7 @@
 """Serve a workspace on a socket until it is told to end."""
 
 import logging
+import os
 import socket
 import sys
 import threading
@@ -20,6 +21,9 @@ PATIENCE = 5
 #: How long one thread may keep the interpreter from the others, in seconds. Python's own 5 ms would
 #: have every answer wait that long whenever a model computes.
 SWITCH = 0.0005
+#: How often a store on another server is asked again when it does not answer. MLflow's own 7 take minutes,
+#: for which nobody who calls a model waits.
+RETRIES = "1"
 
 
 def serve(
@@ -31,6 +35,7 @@ def serve(
 ) -> None:
     """Serve the workspace in ``folder`` until ``ended`` is set, SIGTERM or Ctrl-C."""
     sys.setswitchinterval(SWITCH)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
     warnings.filterwarnings("once", category=UserWarning)  # a library would repeat itself with every call
     logging.getLogger("alembic").setLevel(logging.WARNING)
     app = make_app(State(folder), tracking_uri, IDLE if idle is None else idle)
