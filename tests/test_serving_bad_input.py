@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from autograder.workspace.server import start_server
 from autograder.workspace.serving.access import PATIENCE_VARIABLE
+from autograder.workspace.serving.service import PATIENCE_VARIABLE as ANSWER_PATIENCE_VARIABLE
 from tests.served import FLOWERS, SPLIT, Served, config, refused
 
 pytestmark = pytest.mark.xdist_group("serving bad input")
@@ -284,3 +286,37 @@ def test_a_tracking_server_that_is_down_is_503_soon_and_no_password_is_told(tmp_
             assert time.monotonic() - began < 15
         finally:
             served.close()
+
+
+def test_models_that_are_stuck_are_504_and_hold_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served(tmp_path)
+    held = tmp_path / "held"
+    held.touch()
+    waits = f"while os.path.exists({str(held)!r}): time.sleep(0.05)"
+    served.register_constant("Word", "one")
+    served.register_constant("Word", "two")
+    served.register_code("Stuck", predict=f"exec({waits!r}); return ['done'] * len(model_input)")
+    served.register_code("StuckEarly", load=waits)
+    monkeypatch.setenv(ANSWER_PATIENCE_VARIABLE, "4")
+    served.start()
+    try:
+        assert served.ask_model("Word", "1").status_code == 200
+        with ThreadPoolExecutor(24) as pool:
+            # more than a model answers at once, and more than asyncio has threads
+            late = [pool.submit(served.ask_model, name, "1") for name in ("Stuck", "StuckEarly") * 12]
+            while not all(each.done() for each in late):
+                for version in "12":  # the first is in memory, the second is not at first
+                    assert served.ask_model("Word", version).status_code == 200
+                time.sleep(0.2)
+            told = ("the model's predict took longer", "loading the model, which goes on, took longer")
+            for number, each in enumerate(late):
+                refused(each.result(), 504, "within 4 seconds", told[number % 2])
+                assert each.result().headers["x-request-id"]
+        held.unlink()
+        for name in ("Stuck", "StuckEarly"):
+            assert served.ask_model(name, "1").json() == {"predictions": ["done"]}
+    finally:
+        held.unlink(missing_ok=True)
+        served.close()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from deltalake import DeltaTable
 from autograder.workspace.serving import journal
 from autograder.workspace.serving.state import FOLDER, STATE, State
 from tests.conftest import ROOT, environment
-from tests.served import SPLIT, Served, until
+from tests.served import SPLIT, Served, refused, until
 
 pytestmark = pytest.mark.xdist_group("serving log")
 
@@ -298,3 +299,25 @@ def test_a_table_that_cannot_be_written_keeps_the_calls_in_the_journal_and_says_
     (tmp_path / journal.TABLE).unlink()
     journal.move(State(tmp_path))
     assert in_table(tmp_path) == [answer.headers["x-request-id"]]
+
+
+def test_a_call_that_the_servers_end_cuts_short_is_answered_and_logged(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    begun, held = tmp_path / "begun", tmp_path / "held"
+    held.touch()
+    waits = f"open({str(begun)!r}, 'w')\nwhile os.path.exists({str(held)!r}): time.sleep(0.05)"
+    served.register_code("Slow", predict=f"exec({waits!r}); return ['done'] * len(model_input)")
+    served.start()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(served.ask_model, "Slow", "1")
+            until(begun.exists)
+            served.servers[-1].end()
+            answer = asked.result()
+        refused(answer, 503, "is ending", "Ask again")
+    finally:
+        held.unlink()
+        served.close()
+    row = logged(served, answer)
+    assert (row["status_code"], row["response"], row["requester"]) == (503, answer.text, "ada")
+    assert row["request_metadata"]["model_version"] == "1"

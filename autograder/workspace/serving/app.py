@@ -143,7 +143,8 @@ async def query_model(request: Request, name: str, version: str, service: Shared
     """Ask a registered model by version, stage or alias: an address that Databricks has removed."""
 
     async def entity() -> Document:
-        found = await asyncio.to_thread(service.models.find, name, version)
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(service.finders, service.models.find, name, version)
         return {
             "name": default_name(found),
             "entity_name": name,
@@ -202,7 +203,8 @@ def make_app(state: State, tracking_uri: str, idle: float = IDLE) -> FastAPI:
         redoc_url=None,
         lifespan=service.running,
         responses={
-            status: {"model": ErrorBody} for status in (400, 401, 403, 404, 405, 408, 409, 413, 415, 501, 503)
+            status: {"model": ErrorBody}
+            for status in (400, 401, 403, 404, 405, 408, 409, 413, 415, 501, 503, 504)
         },
     )
     app.state.service = service

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,8 @@ MOST_NAMED = 12
 #: What MLflow says of a name that no model can have, and of what is not there.
 ABSENT = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"})
 SQLITE = "sqlite:///"
+#: Calls that a model answers at the same time; more of them wait.
+ASKERS = 8
 
 Answer = TypeVar("Answer")
 
@@ -42,13 +45,15 @@ class Found:
 @dataclass(slots=True)
 class Loaded:
     """A model in memory. ``warning`` says what is doubtful about its answers; ``used`` when it last
-    was asked, in seconds of the monotonic clock.
+    was asked, in seconds of the monotonic clock. ``askers`` are its own: one that does not answer keeps
+    only itself.
     """
 
     model: Any
     schema: Any
     warning: str | None
     used: float = field(default_factory=time.monotonic)
+    askers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(ASKERS, "asks a model"))
 
     def predict(self, body: bytes, content_type: str) -> tuple[int, str, str]:
         """Status, media type and text of the answer. Never raises for what a request contains."""
@@ -88,7 +93,7 @@ class Models:
         self.tracking_uri = tracking_uri
         self.folder = folder
         self._loaded: dict[Found, Loaded] = {}
-        self._locks: dict[Found, threading.Lock] = {}
+        self._loading: dict[Found, Future[Loaded]] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -134,16 +139,33 @@ class Models:
 
     def get(self, found: Found) -> Loaded:
         """The model in memory, loaded when it is not. Raises Refused when it cannot be."""
-        ready = self._loaded.get(found)
-        if ready is not None:
-            return ready
+        return self.ready(found) or self.load(found).result()
+
+    def load(self, found: Found) -> "Future[Loaded]":
+        """The model once it is in memory. Each is loaded in a thread of its own, whoever asks for it:
+        one whose loading never ends holds up no other, and not the end of the process.
+        """
         with self._lock:
-            lock = self._locks.setdefault(found, threading.Lock())
-        with lock:
-            loaded = self._loaded.get(found)
-            if loaded is None:
-                loaded = self._loaded[found] = self._load(found)
-            return loaded
+            loading = self._loading.get(found)
+            if loading is None:
+                loading = self._loading[found] = Future()
+                threading.Thread(target=self._finish, args=(found, loading), daemon=True).start()
+            return loading
+
+    def _finish(self, found: Found, loading: "Future[Loaded]") -> None:
+        """Load what somebody waits for. Who gives up waiting does not end it."""
+        loading.set_running_or_notify_cancel()
+        try:
+            loaded = self.ready(found) or self._load(found)
+        except BaseException as error:
+            with self._lock:
+                del self._loading[found]
+            loading.set_exception(error)
+            return
+        with self._lock:
+            self._loaded[found] = loaded
+            del self._loading[found]
+        loading.set_result(loaded)
 
     def ready(self, found: Found) -> Loaded | None:
         """The model when it is in memory."""
@@ -168,7 +190,7 @@ class Models:
         return ", ".join(sorted(model.name for model in found)) or "none"
 
     def _asked(self, ask: Callable[[MlflowClient], Answer]) -> Answer | None:
-        """What the registry answers; None for what it does not have. Raises Refused when it cannot be asked."""
+        """What the registry answers, None for what it does not have. Raises Refused when it is silent."""
         try:
             return ask(self.client)
         except MlflowException as error:
