@@ -16,6 +16,7 @@ from autograder.workspace.serving.access import answer
 from autograder.workspace.serving.endpoints import Endpoints
 from autograder.workspace.serving.errors import Refused, unforeseen
 from autograder.workspace.serving.models import Models
+from autograder.workspace.serving.mover import Mover
 from autograder.workspace.serving.state import State
 from autograder.workspace.serving.tokens import Token
 from autograder.workspace.serving.traffic import Document, found_of
@@ -42,7 +43,7 @@ class Service:
         self.idle = idle
         self.models = Models(tracking_uri, state.folder)
         self.endpoints = Endpoints(state, self.models)
-        self.mover = journal.Mover(state)
+        self.mover = Mover(state)
         self.connection = state.connect()
         self.patience = float(os.environ.get(PATIENCE_VARIABLE, PATIENCE))
         self.finders = ThreadPoolExecutor(FINDERS, "asks the registry")
@@ -130,7 +131,7 @@ class Service:
             warning=warning,
         )
         try:
-            journal.write(self.connection, call)
+            self.mover.wrote(journal.write(self.connection, call))
         except Exception as error:  # a full disk: what cannot be written down is not answered
             return answer(Refused.unavailable(f"The request log cannot be written: {error}."))
         headers["x-request-id"] = call["databricks_request_id"]
