@@ -7,12 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from mlflow.pyfunc import scoring_server
 from mlflow.tracking import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
@@ -95,6 +97,7 @@ class Models:
         self._loaded: dict[Found, Loaded] = {}
         self._loading: dict[Found, Future[Loaded]] = {}
         self._lock = threading.Lock()
+        self._modules: dict[str, tuple[Found, bytes]] = {}
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -213,6 +216,9 @@ class Models:
         mlflow.set_registry_uri(self.tracking_uri)
         uri = self._place(found)
         try:
+            if not Path(uri).is_dir():
+                uri = mlflow.artifacts.download_artifacts(uri)
+            doubts = self._shared_code(found, Path(uri))
             # which packages differ from those it was logged with, it said when it was registered
             model = with_lookup(mlflow.pyfunc.load_model(uri, suppress_warnings=True), Tables(self.folder))
             schema = served_schema(model)
@@ -224,19 +230,34 @@ class Models:
                 f"{str(error)[:1000]}. Load it in a notebook with mlflow.pyfunc.load_model"
                 f"('models:/{found.name}/{found.version}') to see why, mend it and register a new version.",
             ) from error
-        warning = None
         if schema is None:
-            warning = (
+            doubts.append(
                 f"version {found.version} of {found.name} has no signature: names and types of "
                 "columns were not "
                 "checked, and wrong ones may be answered with nonsense"
             )
-        return Loaded(model, schema, warning)
+        return Loaded(model, schema, "; ".join(doubts) or None)
+
+    def _shared_code(self, found: Found, folder: Path) -> list[str]:
+        """What is doubtful about a model's own modules (``code_paths``): Python keeps the first module of
+        a name that it imports, and gives it to every model of this process.
+        """
+        doubts = []
+        for name, content in _modules(folder).items():
+            with self._lock:
+                first, known = self._modules.setdefault(name, (found, content))
+            if known != content:
+                doubts.append(
+                    f"version {found.version} of {found.name} brings another {name} than version "
+                    f"{first.version} of {first.name}, which was loaded before: one process keeps the first, "
+                    "and this model may run it. Log each version's code under a name of its own"
+                )
+        return doubts
 
     def _place(self, found: Found) -> str:
         """Where to load a model from: its files, or the registry where these are gone from here."""
-        if found.location and Path(local_file_uri_to_path(found.location)).is_dir():
-            return found.location
+        if found.location and Path(path := local_file_uri_to_path(found.location)).is_dir():
+            return path
         present = self.find(found.name, found.version)
         if present != found:
             raise Refused(
@@ -247,6 +268,14 @@ class Models:
                 "the endpoint's configuration to serve the new one.",
             )
         return f"models:/{found.name}/{found.version}"
+
+
+def _modules(folder: Path) -> dict[str, bytes]:
+    """The modules that a model in ``folder`` brings, by their paths, and a digest of each."""
+    declared = Model.load(str(folder)).flavors.get("python_function", {}).get("code")
+    code = folder / declared if isinstance(declared, str) else None
+    found = sorted(code.rglob("*.py")) if code and code.is_dir() else ()
+    return {path.relative_to(code).as_posix(): sha256(path.read_bytes()).digest() for path in found if code}
 
 
 def _without_password(text: str) -> str:

@@ -27,6 +27,8 @@ IDLE = 30 * 60.0
 #: (MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT); the environment can name others.
 PATIENCE = 60.0
 PATIENCE_VARIABLE = "MLFLOW_KIT_ANSWER_PATIENCE"
+#: Where a server writes what it prints, unless it has a file for that.
+TERMINAL = "the terminal in which the server runs"
 #: Look-ups in the registry that are made at the same time.
 FINDERS = 4
 ENDING = (
@@ -38,8 +40,9 @@ ENDING = (
 class Service:
     """What the routes share. Made when the server starts, closed when it ends."""
 
-    def __init__(self, state: State, tracking_uri: str, idle: float = IDLE) -> None:
+    def __init__(self, state: State, tracking_uri: str, idle: float = IDLE, log: str = TERMINAL) -> None:
         self.state = state
+        self.log = log
         self.idle = idle
         self.models = Models(tracking_uri, state.folder)
         self.endpoints = Endpoints(state, self.models)
@@ -64,6 +67,7 @@ class Service:
         while True:
             await asyncio.sleep(min(self.idle / 4, 60))
             with contextlib.suppress(sqlite3.Error):  # another process writes: next time
+                await asyncio.to_thread(self.endpoints.take_up)
                 documents = await asyncio.to_thread(self.endpoints.all)
                 kept = {
                     found_of(entity)
@@ -113,7 +117,7 @@ class Service:
         except Refused as refused:
             response = answer(refused)
         except Exception as error:  # such as a registry that does not answer
-            response = answer(unforeseen(error))
+            response = answer(unforeseen(error, self.log))
         if chosen:
             headers["served-model-name"] = chosen["name"]
         if warning:
