@@ -27,10 +27,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 PATHS = [
     ("GET", "/api/2.0/serving-endpoints"),
     ("GET", "/api/2.0/serving-endpoints/one"),
+    ("POST", "/api/2.0/serving-endpoints"),
     ("DELETE", "/api/2.0/serving-endpoints/one"),
+    ("PUT", "/api/2.0/serving-endpoints/one/config"),
+    ("PATCH", "/api/2.0/serving-endpoints/one/tags"),
     ("GET", "/api/2.0/serving-endpoints/one/metrics"),
     ("GET", "/api/2.0/serving-endpoints/one/served-models/One-1/logs"),
     ("GET", "/api/2.0/token/list"),
+    ("POST", "/api/2.0/token/create"),
+    ("POST", "/api/2.0/token/delete"),
     ("POST", "/serving-endpoints/one/invocations"),
     ("POST", "/serving-endpoints/one/served-models/One-1/invocations"),
     ("POST", "/model/One/1/invocations"),
@@ -101,6 +106,13 @@ def test_can_query_asks_and_reads_but_changes_nothing(served: Served) -> None:
     assert served.ask_model("One", "1", headers=headers).status_code == 200
     for path in ("", "/one", "/one/metrics", "/one/served-models/One-1/logs"):
         assert served.call("GET", f"/api/2.0/serving-endpoints{path}", headers=headers).status_code == 200
+    found = served.call("GET", "/api/2.0/serving-endpoints", headers=headers).json()["endpoints"]
+    assert [each["permission_level"] for each in found] == ["CAN_QUERY"]
+    one_seen = served.call("GET", "/api/2.0/serving-endpoints/one", headers=headers).json()
+    assert (one_seen["permission_level"], served.get("one")["permission_level"]) == (
+        "CAN_QUERY",
+        "CAN_MANAGE",
+    )
     one = config(("One", "1", 100))
     before = served.get("one"), list_tokens(State(served.folder))
     for method, path, body in [

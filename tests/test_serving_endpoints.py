@@ -3,6 +3,7 @@
 import shutil
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,7 +128,8 @@ def test_an_update_that_fails_leaves_the_old_version_in_place_and_says_why(serve
     assert "the scaler is missing" in entity["state"]["deployment_state_message"]
     logs = "/api/2.0/serving-endpoints/brave/served-models/{}/logs"
     assert "the scaler is missing" in served.call("GET", logs.format("Broken-1")).json()["logs"]
-    assert served.call("GET", logs.format("Word-1")).json()["logs"] == "DEPLOYMENT_READY"
+    told = served.call("GET", logs.format("Word-1")).json()["logs"]
+    assert told.startswith("DEPLOYMENT_READY\nversion 1 of Word has no signature")
     assert served.ask("brave").json() == {"predictions": ["one"]}
 
     assert served.update("brave", ("Word", "2", 100)).status_code == 200
@@ -150,8 +152,15 @@ def test_an_endpoint_that_is_not_ready_says_so(served: Served, held: Path) -> No
     answer = served.ask("coming")
     refused(answer, 503, "not ready yet", "state.ready")
     assert answer.headers["Retry-After"] == "1"
+    entity = "/serving-endpoints/{}/served-models/Held-2/invocations"
+    refused(served.call("POST", entity.format("coming"), json=SPLIT), 503, "not ready yet", "state.ready")
+    served.create("changing", ("Word", "1", 100))
+    assert served.update("changing", ("Held", "2", 100)).status_code == 200
+    refused(served.call("POST", entity.format("changing"), json=SPLIT), 503, "state.config_update")
     held.unlink()
     served.settled("coming")
+    served.settled("changing")
+    assert served.call("POST", entity.format("changing"), json=SPLIT).status_code == 200
     assert served.ask("coming").status_code == 200
 
 
@@ -162,7 +171,9 @@ def test_an_endpoint_that_was_deleted_while_loading_does_not_come_back(served: S
     served.create("gone", ("Word", "1", 100))
     held.unlink()
     until(lambda: served.ask_model("Held", "3").status_code == 200)
-    assert served.get("gone")["config"]["served_entities"][0]["entity_name"] == "Word"
+    for _ in range(20):  # what was loading is written down a moment after it is loaded
+        assert served.get("gone")["config"]["served_entities"][0]["entity_name"] == "Word"
+        time.sleep(0.05)
 
 
 def test_a_model_that_was_made_anew_is_not_answered_from_memory(served: Served) -> None:
@@ -197,6 +208,34 @@ def test_an_idle_model_is_unloaded_and_comes_back_when_asked(served: Served) -> 
     before = loads(served)
     assert [served.ask("lazy").status_code for _ in range(3)] == [200] * 3
     assert loads(served) == before
+
+
+def test_a_model_that_may_not_scale_to_zero_stays(served: Served) -> None:
+    written = f"open({str(served.folder / 'stays')!r}, 'a').write('x')"
+    served.register_code("Stays", load=written)
+    entity = {"entity_name": "Stays", "entity_version": "1", "scale_to_zero_enabled": False}
+    body = {"name": "stays", "config": {"served_entities": [entity]}}
+    assert served.call("POST", "/api/2.0/serving-endpoints", json=body).status_code == 200
+    served.settled("stays")
+    before = (served.folder / "stays").read_text()
+    time.sleep(2)  # it would be gone after one, and at the next look
+    assert served.ask("stays").status_code == 200
+    assert (served.folder / "stays").read_text() == before
+
+
+def test_versions_whose_code_has_the_same_name_are_told_apart_by_a_warning(served: Served) -> None:
+    helpers = served.folder / "code" / "helpers.py"
+    helpers.parent.mkdir()
+    for word in ("first", "second"):
+        helpers.write_text(f"WORD = {word!r}\n")
+        line = "import helpers; return [helpers.WORD] * len(model_input)"
+        served.register_code("Coded", predict=line, code_paths=[str(helpers)])
+    assert "helpers.py" not in served.ask_model("Coded", "1").headers["Warning"]
+    served.create("coded", ("Coded", "2", 100))
+    answer = served.ask("coded")
+    assert "version 2 of Coded brings another helpers.py than version 1" in answer.headers["Warning"]
+    logs = served.call("GET", "/api/2.0/serving-endpoints/coded/served-models/Coded-2/logs").json()["logs"]
+    assert "a name of its own" in logs
 
 
 def test_an_endpoint_serves_the_model_it_was_made_for_also_when_the_version_is_another(
@@ -255,3 +294,15 @@ def test_two_servers_of_one_folder_see_the_same_endpoints_and_tokens(served: Ser
     refused(served.ask("both", second, headers=headers), 403, "was revoked")
     assert served.call("DELETE", "/api/2.0/serving-endpoints/both", first).status_code == 200
     refused(served.ask("both", second), 404, "does not exist")
+
+
+def test_an_update_of_a_killed_server_is_taken_up_by_another(served: Served, held: Path) -> None:
+    served.register_code("Held", load=HELD.format(held=str(held)))
+    served.create("orphan", ("Word", "1", 100))
+    staying = served.start(idle=1).url
+    served.start()
+    assert served.update("orphan", ("Held", "5", 100)).status_code == 200
+    kill(served.servers.pop())
+    held.unlink()
+    until(lambda: served.get("orphan", staying)["state"]["config_update"] == "NOT_UPDATING", 20)
+    assert served.ask("orphan", staying).json() == {"predictions": ["done"]}

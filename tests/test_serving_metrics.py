@@ -67,6 +67,17 @@ def test_the_plot_shows_each_version_and_each_status(measured: EndpointMetrics) 
     assert "p95_ms" in shown["text/plain"]
     assert "p95_ms" in shown["text/html"]
     assert 'alt="Calls of iris: 13' in shown["text/html"]
+    assert "not complete" not in shown["text/html"]
+
+
+def test_a_log_that_is_not_complete_says_so_where_it_is_shown(tmp_path: Path) -> None:
+    State(tmp_path)
+    (tmp_path / journal.TABLE).mkdir(parents=True)
+    (tmp_path / journal.TABLE / "notes.txt").write_text("mine")
+    shown = measure(tmp_path, "iris")._repr_mimebundle_()
+    for form in ("text/plain", "text/html"):
+        assert "The request log is not complete." in shown[form]
+        assert "serving_payload is no Delta table; expected the request log" in shown[form]
 
 
 def test_prometheus_reads_the_same_numbers(measured: EndpointMetrics) -> None:

@@ -1,14 +1,19 @@
 """A server that cannot start says why, and leaves what it found as it is."""
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autograder.workspace.server import start_server
+from autograder.workspace.serving.listen import LARGEST_LOG
 from autograder.workspace.serving.state import FOLDER, STATE, State, WorkspaceError
-from tests.served import Served
+from tests.conftest import environment
+from tests.served import Served, refused
 
 
 def test_a_port_that_is_taken_is_said_and_the_one_who_has_it_goes_on(tmp_path: Path) -> None:
@@ -75,3 +80,60 @@ def test_a_state_that_cannot_be_used_is_said_and_left_as_it_is(
     with pytest.raises(WorkspaceError, match=f"(?i){said}.*ove "):
         start_server(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert path.read_bytes() == before
+
+
+def spoil(folder: Path) -> None:
+    """Have every call fail in a way that nobody foresaw."""
+    with sqlite3.connect(folder / FOLDER / STATE) as connection:
+        connection.execute("ALTER TABLE tokens RENAME TO elsewhere")
+    connection.close()
+
+
+def mend(folder: Path) -> None:
+    with sqlite3.connect(folder / FOLDER / STATE) as connection:
+        connection.execute("ALTER TABLE elsewhere RENAME TO tokens")
+    connection.close()
+
+
+def test_what_a_server_wrote_before_is_kept_until_it_is_large(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    log = tmp_path / FOLDER / "serving.log"
+    served.start()
+    assert served.call("GET", "/ping").status_code == 200
+    spoil(tmp_path)
+    refused(served.ask("nobody"), 500, "workspace/serving.log says where")
+    mend(tmp_path)
+    served.close()
+    written = log.read_text()
+    assert "no such table: tokens" in written
+    start_server(tmp_path, served.uri).close()
+    assert log.read_text().startswith(written)
+    with log.open("a") as file:
+        file.write("x" * LARGEST_LOG)
+    start_server(tmp_path, served.uri).close()
+    assert log.stat().st_size < LARGEST_LOG
+    assert log.with_name("serving.log.old").read_text().startswith(written)
+
+
+def test_a_server_in_a_terminal_names_the_terminal(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "autograder.cli", "serve"],
+        cwd=tmp_path,
+        env=environment(COLUMNS="200"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        url = line[line.index("http://") :].strip()
+        assert served.call("GET", "/ping", url).status_code == 200
+        spoil(tmp_path)
+        refused(served.ask("nobody", url), 500, "in the terminal in which the server runs says where")
+    finally:
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    assert "no such table: tokens" in said
+    assert not (tmp_path / FOLDER / "serving.log").exists()

@@ -18,8 +18,9 @@ from autograder.evidence.digest import table_digest
 from autograder.evidence.tables import REQUEST_LOG, TableAnswer, told
 from autograder.evidence.text import one_line
 from autograder.evidence.workspace_facts import Request, TableFacts, TableVersion
+from autograder.workspace.commits import RUN_KEY
 from autograder.workspace.features import KEYS_PROPERTY, TIMESTAMP_PROPERTY
-from autograder.workspace.tables import FOLDER, RUN_KEY
+from autograder.workspace.tables import FOLDER
 
 if TYPE_CHECKING:
     import pyarrow

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
+from autograder.workspace.commits import RUN_KEY, check_not_the_log, commit_of, keep_all, rows_written
 from autograder.workspace.fitting import TableError, check_name, check_types, explained, fit, listed, to_arrow
 
 if TYPE_CHECKING:
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import DeltaTable
 
 #: The folder of the tables, inside the folder that :class:`Tables` is given.
 FOLDER = "tables"
-#: The key under which a commit's metadata names the run that made it.
-RUN_KEY = "mlflow_run_id"
 
 Mode = Literal["error", "append", "overwrite"]
 
@@ -58,6 +57,7 @@ class Tables:
 
         if mode not in get_args(Mode):
             raise ValueError(f"The mode is {mode!r}; expected one of {listed(get_args(Mode))}.")
+        check_not_the_log(self.path(name).name)
         data = to_arrow(name, frame)
         table = self.delta(name) if self._exists(name) else None
         if table and mode == "error":
@@ -75,7 +75,8 @@ class Tables:
                 data,
                 mode=mode if table else "error",  # should there be one by now
                 schema_mode="overwrite" if table and mode == "overwrite" else None,
-                commit_properties=_commit(run_id, first=not table),
+                commit_properties=commit_of(run_id, first=not table),
+                post_commithook_properties=keep_all(),
             )
         return table.version() if table else 0
 
@@ -93,6 +94,7 @@ class Tables:
         """
         from deltalake import DeltaTable, Schema
 
+        check_not_the_log(self.path(name).name)
         data = to_arrow(name, frame)
         check_types(name, data)
         if self._exists(name):
@@ -106,7 +108,7 @@ class Tables:
                 schema=Schema.from_arrow(data.schema),
                 description=description,
                 configuration=dict(properties),
-                commit_properties=_commit(run_id, first=True),
+                commit_properties=commit_of(run_id, first=True),
                 raise_if_key_not_exists=False,  # or only Delta's own properties would do
             )
         return self.write(name, frame, mode="append", run_id=run_id)
@@ -116,12 +118,18 @@ class Tables:
 
         The columns must be the table's; otherwise as :meth:`write`. Returns the new version.
         """
+        check_not_the_log(self.path(name).name)
         table = self.delta(name)
         data = fit(name, to_arrow(name, frame), table)
         same = " AND ".join(f"target.`{key}` = source.`{key}`" for key in keys)
         with explained(name, "written"):
             table.merge(
-                data, same, source_alias="source", target_alias="target", commit_properties=_commit(run_id)
+                data,
+                same,
+                source_alias="source",
+                target_alias="target",
+                commit_properties=commit_of(run_id),
+                post_commithook_properties=keep_all(),
             ).when_matched_update_all().when_not_matched_insert_all().execute()
         return table.version()
 
@@ -145,7 +153,7 @@ class Tables:
                 "version": [commit["version"] for commit in commits],
                 "time": pd.to_datetime([commit["timestamp"] for commit in commits], unit="ms", utc=True),
                 "operation": [commit["operation"] for commit in commits],
-                "rows_written": [_rows_written(commit) for commit in commits],
+                "rows_written": [rows_written(commit) for commit in commits],
                 "run_id": pd.Series([commit.get(RUN_KEY) for commit in commits], dtype=object),
             }
         )
@@ -278,21 +286,3 @@ def _is_table(path: Path) -> bool:
     from deltalake import DeltaTable
 
     return path.is_dir() and DeltaTable.is_deltatable(str(path))
-
-
-def _commit(run_id: str | None, first: bool = False) -> "CommitProperties":
-    """What a commit says about itself. A table's first commit is not tried again under the next
-    number: that would turn the second of two makers of a table into a writer to the other's.
-    """
-    import mlflow
-    from deltalake import CommitProperties
-
-    active = mlflow.active_run()
-    run_id = run_id or (active.info.run_id if active else None)
-    return CommitProperties({RUN_KEY: run_id} if run_id else None, max_commit_retries=0 if first else None)
-
-
-def _rows_written(commit: Mapping[str, Any]) -> int:
-    metrics = commit.get("operationMetrics", {})
-    counted = ("num_added_rows", "num_target_rows_inserted", "num_target_rows_updated")
-    return sum(metrics.get(name, 0) for name in counted)

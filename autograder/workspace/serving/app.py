@@ -10,7 +10,7 @@ from autograder.workspace.serving import metrics, tokens
 from autograder.workspace.serving.access import API, Gate
 from autograder.workspace.serving.errors import Refused
 from autograder.workspace.serving.faults import answer_faults, not_offered
-from autograder.workspace.serving.service import IDLE, Service
+from autograder.workspace.serving.service import IDLE, TERMINAL, Service
 from autograder.workspace.serving.shapes import (
     ChangeTags,
     CreateEndpoint,
@@ -49,9 +49,9 @@ endpoints = APIRouter(prefix="/api/2.0/serving-endpoints", tags=["serving endpoi
 
 @endpoints.get("/", include_in_schema=False)
 @endpoints.get("")
-def list_endpoints(service: Shared, _: Reader) -> Document:
+def list_endpoints(service: Shared, token: Reader) -> Document:
     """All endpoints."""
-    return {"endpoints": service.endpoints.all()}
+    return {"endpoints": [_seen_by(token, document) for document in service.endpoints.all()]}
 
 
 @endpoints.post("/", include_in_schema=False)
@@ -62,9 +62,9 @@ def create_endpoint(asked: CreateEndpoint, service: Shared, token: Manager) -> D
 
 
 @endpoints.get("/{name}")
-def get_endpoint(name: str, service: Shared, _: Reader) -> Document:
+def get_endpoint(name: str, service: Shared, token: Reader) -> Document:
     """An endpoint: what it serves, and its state."""
-    return service.endpoints.get(name)
+    return _seen_by(token, service.endpoints.get(name))
 
 
 @endpoints.delete("/{name}")
@@ -143,7 +143,8 @@ async def query_model(request: Request, name: str, version: str, service: Shared
     """Ask a registered model by version, stage or alias: an address that Databricks has removed."""
 
     async def entity() -> Document:
-        found = await asyncio.to_thread(service.models.find, name, version)
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(service.finders, service.models.find, name, version)
         return {
             "name": default_name(found),
             "entity_name": name,
@@ -191,9 +192,12 @@ def delete_token(asked: RevokeToken, service: Shared, _: Manager) -> Document:
     return {}
 
 
-def make_app(state: State, tracking_uri: str, idle: float = IDLE) -> FastAPI:
-    """The application that serves the workspace of ``state`` with the models of a tracking store."""
-    service = Service(state, tracking_uri, idle)
+def make_app(state: State, tracking_uri: str, idle: float = IDLE, log: str = TERMINAL) -> FastAPI:
+    """The application that serves the workspace of ``state`` with the models of a tracking store.
+
+    ``log`` says where what it prints is to be read.
+    """
+    service = Service(state, tracking_uri, idle, log)
     app = FastAPI(
         title="A workspace on this machine",
         version="2.0",
@@ -202,7 +206,8 @@ def make_app(state: State, tracking_uri: str, idle: float = IDLE) -> FastAPI:
         redoc_url=None,
         lifespan=service.running,
         responses={
-            status: {"model": ErrorBody} for status in (400, 401, 403, 404, 405, 408, 409, 413, 415, 501, 503)
+            status: {"model": ErrorBody}
+            for status in (400, 401, 403, 404, 405, 408, 409, 413, 415, 501, 503, 504)
         },
     )
     app.state.service = service
@@ -233,6 +238,11 @@ def _may_manage(token: Token) -> Token:
             "CAN_MANAGE. `mlflow-kit token create --permission CAN_MANAGE` makes one that has it."
         )
     return token
+
+
+def _seen_by(token: Token, document: Document) -> Document:
+    """An endpoint's document as the bearer of a token gets it."""
+    return {**document, "permission_level": token.permission}
 
 
 def _token_info(token: Token) -> Document:

@@ -12,6 +12,13 @@ from autograder.workspace.serving.shapes import ChangeTags, CreateEndpoint, Endp
 from autograder.workspace.serving.state import State, now
 from autograder.workspace.serving.traffic import Document, default_name, found_of, routes_of
 
+#: What tells an endpoint's update from every other: the endpoint's id, and when the update was asked.
+Update = tuple[str, int]
+
+
+def _update(document: Document) -> Update:
+    return document["id"], document["last_updated_timestamp"]
+
 
 class Endpoints:
     """The endpoints of a workspace, as documents in the shape of Databricks' REST API."""
@@ -19,6 +26,17 @@ class Endpoints:
     def __init__(self, state: State, models: Models) -> None:
         self.state = state
         self.models = models
+        self._applying: set[Update] = set()
+        self._seen: set[Update] = set()
+
+    def take_up(self) -> None:
+        """Go on with updates that were under way at the last look already and are not this process's:
+        the one that began them may be gone. Should it not be, the faster one decides.
+        """
+        pending = {_update(d): d for d in self.all() if d["state"]["config_update"] == "IN_PROGRESS"}
+        for update in pending.keys() & self._seen - self._applying:
+            self._begin(pending[update])
+        self._seen = set(pending)
 
     def resume(self) -> None:
         """Load what is served, and go on with changes that another process had begun."""
@@ -173,7 +191,14 @@ class Endpoints:
         }
 
     def _begin(self, document: Document) -> None:
-        threading.Thread(target=self._apply, args=(document,), daemon=True).start()
+        self._applying.add(_update(document))
+        threading.Thread(target=self._go_through, args=(document,), daemon=True).start()
+
+    def _go_through(self, document: Document) -> None:
+        try:
+            self._apply(document)
+        finally:  # when the file could not be written, it is taken up again
+            self._applying.discard(_update(document))
 
     def _apply(self, document: Document) -> None:
         """Load what is pending and take it into service, or say why that failed."""
@@ -181,8 +206,8 @@ class Endpoints:
         problem = ""
         for entity in pending["served_entities"]:
             try:
-                self.models.get(found_of(entity))
-                entity["state"] = {"deployment": "DEPLOYMENT_READY", "deployment_state_message": ""}
+                doubt = self.models.get(found_of(entity)).warning or ""
+                entity["state"] = {"deployment": "DEPLOYMENT_READY", "deployment_state_message": doubt}
             except Exception as error:  # whatever it is: the update must end, or there is never another
                 problem = error.message if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
                 entity["state"] = {"deployment": "DEPLOYMENT_FAILED", "deployment_state_message": problem}
@@ -190,8 +215,7 @@ class Endpoints:
         def change(found: Document | None) -> Document | None:
             if (
                 found is None
-                or (found["id"], found["last_updated_timestamp"])
-                != (document["id"], document["last_updated_timestamp"])
+                or _update(found) != _update(document)
                 or found["state"]["config_update"] != "IN_PROGRESS"
             ):
                 return found  # deleted meanwhile, or another process was faster

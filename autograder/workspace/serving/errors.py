@@ -52,8 +52,8 @@ class Refused(Exception):
         return {"error_code": self.error_code, "message": message}
 
 
-def unforeseen(error: BaseException) -> Refused:
-    """What is said of a failure of the server itself; the whole of it goes to the server's log."""
+def unforeseen(error: BaseException, log: str) -> Refused:
+    """What is said of a failure of the server itself; the whole of it goes to the server's ``log``."""
     traceback.print_exception(error)
-    told = f"The workspace's server failed: {type(error).__name__}. workspace/serving.log says where."
+    told = f"The workspace's server failed: {type(error).__name__}. What is written in {log} says where."
     return Refused(500, "INTERNAL_ERROR", told)

@@ -67,5 +67,5 @@ async def _locked(_: Request, error: Exception) -> Response:
     return answer(Refused.unavailable(f"The workspace's file cannot be used now: {error}. Try again."))
 
 
-async def _unforeseen(_: Request, error: Exception) -> Response:
-    return answer(unforeseen(error))
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    return answer(unforeseen(error, request.app.state.service.log))

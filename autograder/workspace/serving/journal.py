@@ -10,10 +10,8 @@ nothing.
 
 import json
 import sqlite3
-import threading
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,21 +20,33 @@ from autograder.workspace.serving.state import State
 
 if TYPE_CHECKING:
     import pyarrow
+    from deltalake import DeltaTable
 
 #: The table, beside the notebook.
 TABLE = Path("tables") / "serving_payload"
 APPLICATION = "mlflow-teaching-kit-journal"
 SETTING = "journal"
+#: Columns of a foreign table that a message names, at most.
+MOST_NAMED = 5
 #: A request or an answer of more bytes is not kept, as on Databricks, and ``logging_error_codes`` says so.
 MOST_KEPT = 1 << 20
-#: Calls that one transaction moves, at most.
+#: Calls, and bytes of them, that one transaction moves, at most; as much makes the next move come at once.
 BATCH = 5_000
-#: Seconds between two looks at what is to be moved, and calls that make it sooner.
+LARGEST_BATCH = 8 << 20
+#: Seconds between two looks at what is to be moved, and how many commits of the table add as many again:
+#: the log of a table that grew a commit every five seconds could not be read after a night.
 PAUSE = 5.0
+COMMITS = 100
+#: Bytes that the workspace's file may have free before it is made smaller.
+MOST_FREE = 8 << 20
 #: How long another process's move is waited for, in seconds.
 PATIENCE = 60.0
 
 Record = dict[str, Any]
+
+
+class JournalError(Exception):
+    """The request log cannot be moved or read; says what was found, what was expected and what to do."""
 
 
 def record(  # noqa: PLR0913 (the columns of the table)
@@ -82,13 +92,18 @@ def record(  # noqa: PLR0913 (the columns of the table)
     }
 
 
-def write(connection: sqlite3.Connection, call: Record) -> None:
-    """Write a call into the journal; it is safe from a killed process when this returns."""
-    connection.execute("INSERT INTO journal (record) VALUES (?)", (json.dumps(call),))
+def write(connection: sqlite3.Connection, call: Record) -> int:
+    """Write a call into the journal; it is safe from a killed process when this returns. How many bytes."""
+    text = json.dumps(call)
+    connection.execute("INSERT INTO journal (record) VALUES (?)", (text,))
+    return len(text)
 
 
 def move(state: State) -> int:
-    """Move what is in the journal to the table; how many calls. Can be interrupted anywhere and run twice."""
+    """Move what is in the journal to the table; how many calls. Can be interrupted anywhere and run twice.
+
+    Raises JournalError when something else is where the table should be.
+    """
     moved = 0
     connection = state.connect()
     try:
@@ -96,14 +111,36 @@ def move(state: State) -> int:
         with _one_at_a_time(state):
             # what comes meanwhile is the next move's: under traffic this would not end
             (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()
-            while rows := connection.execute(
-                "SELECT id, record FROM journal WHERE id <= ? ORDER BY id LIMIT ?", (last, BATCH)
-            ).fetchall():
-                moved += _move(state.folder / TABLE, application, rows)
+            while rows := _batch(connection, last):
+                moved += _move(state.folder, application, rows)
                 connection.execute("DELETE FROM journal WHERE id <= ?", (rows[-1][0],))
+            _make_smaller(connection)
     finally:
         connection.close()
     return moved
+
+
+def _batch(connection: sqlite3.Connection, last: int) -> list[tuple[int, str]]:
+    """The oldest calls, up to the number ``last``, of which one transaction is made."""
+    rows: list[tuple[int, str]] = []
+    left = LARGEST_BATCH
+    found = connection.execute("SELECT id, record FROM journal WHERE id <= ? ORDER BY id", (last,))
+    for row in found:
+        rows.append(row)
+        left -= len(row[1])
+        if left <= 0 or len(rows) == BATCH:
+            break
+    found.close()
+    return rows
+
+
+def _make_smaller(connection: sqlite3.Connection) -> None:
+    """Give back what moved calls leave free in the file: a file that stayed large would not be read."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    if free * size > MOST_FREE:
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _application(connection: sqlite3.Connection) -> str:
@@ -117,21 +154,42 @@ def _application(connection: sqlite3.Connection) -> str:
     return name
 
 
-def _move(path: Path, application: str, rows: list[tuple[int, str]]) -> int:
-    from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+def _move(folder: Path, application: str, rows: list[tuple[int, str]]) -> int:
+    from deltalake import CommitProperties, PostCommitHookProperties, Transaction, write_deltalake
 
-    done = -1
-    if DeltaTable.is_deltatable(str(path)):
-        done = DeltaTable(str(path)).transaction_version(application) or -1
+    table = open_table(folder)
+    done = (table.transaction_version(application) if table else None) or -1
     new = [(number, text) for number, text in rows if number > done]
     if new:
         write_deltalake(
-            str(path),
+            table or str(folder / TABLE),
             as_table([json.loads(text) for _, text in new]),
             mode="append",
             commit_properties=CommitProperties(app_transactions=[Transaction(application, new[-1][0])]),
+            post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
         )
     return len(new)
+
+
+def open_table(folder: Path) -> "DeltaTable | None":
+    """The table as it is now; None where there is none yet. Raises JournalError for something else."""
+    from deltalake import DeltaTable
+
+    path = folder / TABLE
+    if DeltaTable.is_deltatable(str(path)):
+        table = DeltaTable(str(path))
+        columns = [field.name for field in table.schema().fields]
+        if columns == list(as_table([]).schema.names):
+            return table
+        found = f"is a table with the columns {', '.join(columns[:MOST_NAMED])}"
+    elif not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return None
+    else:
+        found = "is no Delta table"
+    raise JournalError(
+        f"{path} {found}; expected the request log, whose place that is. Move it away: the calls are kept in "
+        "the journal until then."
+    )
 
 
 class _one_at_a_time:
@@ -182,56 +240,38 @@ def as_table(calls: list[Record]) -> "pyarrow.Table":
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def read(folder: Path, most: int = 100_000) -> "pyarrow.Table":
+def read(folder: Path, columns: Sequence[str] | None = None, most: int = 100_000) -> "pyarrow.Table":
     """The request log of the workspace in ``folder``, the oldest call first: the table, and what is
-    still in the journal. No more than the last ``most`` calls.
+    still in the journal. No more than the last ``most`` calls, and only these columns of the table.
+
+    Raises JournalError when something else is where the table should be.
     """
     import pyarrow as pa
-    from deltalake import DeltaTable
+    import pyarrow.compute as pc
 
     # the journal first: what moves meanwhile is then in both, and never in neither
-    calls = [json.loads(text) for text in _waiting(State(folder))]
+    waiting = read_waiting(folder)
     parts = []
-    if DeltaTable.is_deltatable(str(folder / TABLE)):
-        parts.append(DeltaTable(str(folder / TABLE)).to_pyarrow_table().cast(as_table([]).schema))
-        known = set(parts[0]["databricks_request_id"].to_pylist())
-        calls = [call for call in calls if call["databricks_request_id"] not in known]
-    table = pa.concat_tables([*parts, as_table(calls)]).sort_by("request_time")
-    return table.slice(max(0, len(table) - most))
+    if table := open_table(folder):
+        needed = {"databricks_request_id", "request_time", *(columns or waiting.schema.names)}
+        schema = pa.schema([field for field in waiting.schema if field.name in needed])
+        parts.append(table.to_pyarrow_table(columns=schema.names).cast(schema))
+        known = pa.array(parts[0]["databricks_request_id"].to_pylist(), pa.string())
+        waiting = waiting.select(schema.names)
+        waiting = waiting.filter(pc.invert(pc.is_in(waiting["databricks_request_id"], value_set=known)))
+    found = pa.concat_tables([*parts, waiting]).sort_by("request_time")
+    found = found.slice(max(0, len(found) - most))
+    return found.select(columns) if columns else found
 
 
-def _waiting(state: State) -> Iterator[str]:
-    connection = state.connect()
-    yield from (text for (text,) in connection.execute("SELECT record FROM journal ORDER BY id"))
+def read_waiting(folder: Path) -> "pyarrow.Table":
+    """What is in the journal and was not moved to the table yet, with the columns of the request log."""
+    connection = State(folder).connect()
+    rows = connection.execute("SELECT record FROM journal ORDER BY id").fetchall()
     connection.close()
+    return as_table([json.loads(text) for (text,) in rows])
 
 
-class Mover(threading.Thread):
-    """Moves the journal to the table every PAUSE seconds, and once more when it is stopped.
-
-    ``problem`` says why the last move failed; the calls are then still in the journal.
-    """
-
-    def __init__(self, state: State) -> None:
-        super().__init__(name="moves the journal", daemon=True)
-        self.state = state
-        self.stopped = threading.Event()
-        self.problem: str | None = None
-
-    def run(self) -> None:
-        """Move until stopped."""
-        while True:
-            last = self.stopped.wait(PAUSE)
-            try:
-                move(self.state)
-                self.problem = None
-            except Exception as error:  # a full disk, a table that someone changed: nothing is lost
-                self.problem = f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}"
-                print(f"The journal was not moved. {self.problem}", flush=True)  # to serving.log
-            if last:
-                return
-
-    def stop(self) -> None:
-        """Move what is left and end."""
-        self.stopped.set()
-        self.join(PATIENCE)
+def pause(commits: int) -> float:
+    """Seconds until the next look when the table has so many commits."""
+    return PAUSE * (1 + commits // COMMITS)

@@ -6,6 +6,7 @@ other end of its standard input.
 """
 
 import argparse
+import contextlib
 import gc
 import json
 import os
@@ -17,6 +18,9 @@ from pathlib import Path
 
 #: Seconds that a server may take to end by itself once it was told to.
 GRACE = 15.0
+#: Where it writes what it prints, in the workspace's folder, and the bytes after which that begins anew.
+LOG = "workspace/serving.log"
+LARGEST_LOG = 1 << 20
 
 
 def main() -> None:
@@ -32,8 +36,9 @@ def main() -> None:
     owner = _keep_owner()
     listening = listen(given.port)
     port = listening.getsockname()[1]
-    log = Path(given.folder) / "workspace" / "serving.log"
-    with log.open("w", buffering=1, encoding="utf-8") as file:
+    log = Path(given.folder) / LOG
+    _put_aside(log)
+    with log.open("a", buffering=1, encoding="utf-8") as file:  # another server may write there, too
         print(json.dumps({"port": port, "pid": os.getpid()}), flush=True)
         # what is printed from here on goes to a file of the workspace, not into a pipe that nobody reads
         os.dup2(file.fileno(), 1)
@@ -81,6 +86,13 @@ def _keep_owner() -> int:
     os.dup2(nothing, 0)
     os.close(nothing)
     return owner
+
+
+def _put_aside(log: Path) -> None:
+    """Rename a log that is large, in place of the one that was renamed before."""
+    with contextlib.suppress(OSError):  # there is none, or on Windows another server writes there
+        if log.stat().st_size > LARGEST_LOG:
+            log.replace(log.with_name(f"{log.name}.old"))
 
 
 def _wait_for_owner(owner: int) -> None:

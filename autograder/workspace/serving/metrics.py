@@ -1,10 +1,12 @@
 """How an endpoint does: calls, errors and latency, from its request log."""
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.workspace.serving import journal
+from autograder.workspace.serving.mover import why_not_moved
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,11 +16,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class EndpointMetrics:
     """The calls of an endpoint, the oldest first: columns of the request log, with the status and, in
-    milliseconds, the duration of each. Shows itself as a table and a plot in a notebook.
+    milliseconds, the duration of each. Shows itself as a table and a plot in a notebook. ``problem``
+    says what is wrong with the request log.
     """
 
     endpoint: str
     calls: "pd.DataFrame"
+    problem: str | None = None
 
     def by_version(self) -> "pd.DataFrame":
         """One row a served version: calls, share of errors (0 to 1), percentiles of milliseconds.
@@ -68,8 +72,12 @@ class EndpointMetrics:
         shown = self.by_version().round({"error_rate": 3, "p50_ms": 1, "p95_ms": 1})
         data = b64encode(picture.getvalue()).decode()
         alternative = f"Calls of {self.endpoint}: {len(self.calls)}, see the table"
+        said = f"The request log is not complete. {self.problem}" if self.problem else ""
         html = f'{shown.to_html()}<img alt="{alternative}" src="data:image/png;base64,{data}">'
-        return {"text/plain": repr(shown), "image/png": picture.getvalue(), "text/html": html}
+        if said:
+            html = f"<p><b>{escape(said)}</b></p>{html}"
+        text = "\n".join(filter(None, (said, repr(shown))))
+        return {"text/plain": text, "image/png": picture.getvalue(), "text/html": html}
 
 
 def _numbers(calls: "pd.DataFrame") -> dict[str, float]:
@@ -88,20 +96,24 @@ def measure(folder: Path, endpoint: str) -> EndpointMetrics:
     """The metrics of an endpoint of the workspace in ``folder``, from its request log."""
     import pandas as pd
 
-    table = journal.read(folder).select(
-        ["request_time", "status_code", "execution_duration_ms", "request_metadata", "requester"]
-    )
+    needed = ["request_time", "status_code", "execution_duration_ms", "request_metadata", "requester"]
+    problem = why_not_moved(folder)
+    try:
+        table = journal.read(folder, needed)
+    except Exception as error:  # what is where the table should be, or whatever the library says of it
+        table, problem = journal.read_waiting(folder).select(needed), str(error)
     rows = [{**row, **dict(row.pop("request_metadata"))} for row in table.to_pylist()]
     columns = ["request_time", "status_code", "execution_duration_ms", "model_version", "requester"]
     calls = pd.DataFrame([row for row in rows if row["endpoint_name"] == endpoint])
-    return EndpointMetrics(endpoint, calls.reindex(columns=columns))
+    return EndpointMetrics(endpoint, calls.reindex(columns=columns), problem)
 
 
 def as_prometheus(measured: EndpointMetrics) -> str:
     """The metrics as text that Prometheus reads, as Databricks exports them."""
     name = measured.endpoint
     numbers = measured.by_version().loc["all"]
-    lines = ["# TYPE request_count_total counter"]
+    lines = [f"# {' '.join(measured.problem.split())}"] if measured.problem else []
+    lines.append("# TYPE request_count_total counter")
     counts = measured.calls["status_code"].value_counts().sort_index()
     lines += [
         f'request_count_total{{endpoint_name="{name}",status="{code}"}} {count}'

@@ -1,6 +1,7 @@
 """Serve a workspace on a socket until it is told to end."""
 
 import logging
+import os
 import socket
 import sys
 import threading
@@ -10,7 +11,8 @@ from pathlib import Path
 import uvicorn
 
 from autograder.workspace.serving.app import make_app
-from autograder.workspace.serving.service import IDLE
+from autograder.workspace.serving.listen import LOG
+from autograder.workspace.serving.service import IDLE, TERMINAL
 from autograder.workspace.serving.state import State
 
 #: Seconds after which a connection without a request is closed.
@@ -20,6 +22,9 @@ PATIENCE = 5
 #: How long one thread may keep the interpreter from the others, in seconds. Python's own 5 ms would
 #: have every answer wait that long whenever a model computes.
 SWITCH = 0.0005
+#: How often a store on another server is asked again when it does not answer. MLflow's own 7 take minutes,
+#: for which nobody who calls a model waits.
+RETRIES = "1"
 
 
 def serve(
@@ -29,11 +34,13 @@ def serve(
     idle: float | None = None,
     ended: threading.Event | None = None,
 ) -> None:
-    """Serve the workspace in ``folder`` until ``ended`` is set, SIGTERM or Ctrl-C."""
+    """Serve the workspace in ``folder`` until ``ended`` is set by its owner, SIGTERM or Ctrl-C."""
     sys.setswitchinterval(SWITCH)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
     warnings.filterwarnings("once", category=UserWarning)  # a library would repeat itself with every call
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    app = make_app(State(folder), tracking_uri, IDLE if idle is None else idle)
+    log = TERMINAL if ended is None else LOG  # who has an owner has no terminal
+    app = make_app(State(folder), tracking_uri, IDLE if idle is None else idle, log)
     config = uvicorn.Config(
         app,
         log_level="warning",

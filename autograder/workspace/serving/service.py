@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,27 +16,40 @@ from autograder.workspace.serving.access import answer
 from autograder.workspace.serving.endpoints import Endpoints
 from autograder.workspace.serving.errors import Refused, unforeseen
 from autograder.workspace.serving.models import Models
+from autograder.workspace.serving.mover import Mover
 from autograder.workspace.serving.state import State
 from autograder.workspace.serving.tokens import Token
 from autograder.workspace.serving.traffic import Document, found_of
 
 #: Seconds without a call after which a model that may scale to zero is unloaded.
 IDLE = 30 * 60.0
-#: Calls that are answered at the same time; more of them wait.
-ASKERS = 8
+#: Seconds in which a call must be answered, as with MLflow's own scoring server
+#: (MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT); the environment can name others.
+PATIENCE = 60.0
+PATIENCE_VARIABLE = "MLFLOW_KIT_ANSWER_PATIENCE"
+#: Where a server writes what it prints, unless it has a file for that.
+TERMINAL = "the terminal in which the server runs"
+#: Look-ups in the registry that are made at the same time.
+FINDERS = 4
+ENDING = (
+    "The workspace's server is ending, and the model had not answered yet. Ask again when the workspace is "
+    "open again."
+)
 
 
 class Service:
     """What the routes share. Made when the server starts, closed when it ends."""
 
-    def __init__(self, state: State, tracking_uri: str, idle: float = IDLE) -> None:
+    def __init__(self, state: State, tracking_uri: str, idle: float = IDLE, log: str = TERMINAL) -> None:
         self.state = state
+        self.log = log
         self.idle = idle
         self.models = Models(tracking_uri, state.folder)
         self.endpoints = Endpoints(state, self.models)
-        self.mover = journal.Mover(state)
+        self.mover = Mover(state)
         self.connection = state.connect()
-        self.askers = ThreadPoolExecutor(ASKERS, "asks models")
+        self.patience = float(os.environ.get(PATIENCE_VARIABLE, PATIENCE))
+        self.finders = ThreadPoolExecutor(FINDERS, "asks the registry")
 
     @contextlib.asynccontextmanager
     async def running(self, _: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +59,7 @@ class Service:
         unloading = asyncio.create_task(self._unload())
         yield
         unloading.cancel()
-        self.askers.shutdown(wait=False, cancel_futures=True)
+        self.finders.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.mover.stop)
         self.connection.close()
 
@@ -53,6 +67,7 @@ class Service:
         while True:
             await asyncio.sleep(min(self.idle / 4, 60))
             with contextlib.suppress(sqlite3.Error):  # another process writes: next time
+                await asyncio.to_thread(self.endpoints.take_up)
                 documents = await asyncio.to_thread(self.endpoints.all)
                 kept = {
                     found_of(entity)
@@ -80,21 +95,29 @@ class Service:
             token = self.bearer(request)
             content_type = _content_type(request)
             _check_stream(body)
-            chosen = await entity()
-            found = found_of(chosen)
-            loaded = self.models.ready(found)
-            if loaded is None:
-                loaded = await asyncio.to_thread(self.models.get, found)
-            loop = asyncio.get_running_loop()
-            status, media_type, text = await loop.run_in_executor(
-                self.askers, loaded.predict, body, content_type
-            )
+            step = "finding the model"
+            async with asyncio.timeout(self.patience):
+                chosen = await entity()
+                found = found_of(chosen)
+                loaded = self.models.ready(found)
+                if loaded is None:
+                    step = "loading the model, which goes on,"
+                    loaded = await asyncio.wrap_future(self.models.load(found))
+                step = "the model's predict"
+                loop = asyncio.get_running_loop()
+                status, media_type, text = await loop.run_in_executor(
+                    loaded.askers, loaded.predict, body, content_type
+                )
             response = Response(text, status, media_type=media_type)
             warning = loaded.warning
+        except TimeoutError:
+            response = answer(_too_late(step, self.patience))
+        except asyncio.CancelledError:  # the server ends, and what was asked is written down all the same
+            response = answer(Refused.unavailable(ENDING, 5))
         except Refused as refused:
             response = answer(refused)
         except Exception as error:  # such as a registry that does not answer
-            response = answer(unforeseen(error))
+            response = answer(unforeseen(error, self.log))
         if chosen:
             headers["served-model-name"] = chosen["name"]
         if warning:
@@ -112,12 +135,22 @@ class Service:
             warning=warning,
         )
         try:
-            journal.write(self.connection, call)
+            self.mover.wrote(journal.write(self.connection, call))
         except Exception as error:  # a full disk: what cannot be written down is not answered
             return answer(Refused.unavailable(f"The request log cannot be written: {error}."))
         headers["x-request-id"] = call["databricks_request_id"]
         response.headers.update(headers)
         return response
+
+
+def _too_late(step: str, seconds: float) -> Refused:
+    """What is said of a call that took too long."""
+    return Refused(
+        504,
+        "DEADLINE_EXCEEDED",
+        f"There was no answer within {seconds:g} seconds: {step} took longer. Ask again later, or send fewer "
+        "rows at once; if it stays so, see in a notebook how long mlflow.pyfunc.load_model and predict take.",
+    )
 
 
 def _content_type(request: Request) -> str:

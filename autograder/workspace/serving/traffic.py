@@ -40,7 +40,7 @@ def pick(document: Document) -> Document:
         failed = [
             e
             for e in document.get("config", {}).get("served_entities", ())
-            if e["state"]["deployment_state_message"]
+            if e["state"]["deployment"] == "DEPLOYMENT_FAILED"
         ]
         if failed:
             raise Refused(
@@ -48,10 +48,7 @@ def pick(document: Document) -> Document:
                 "BAD_REQUEST",
                 f"The endpoint “{name}” has no model. {failed[0]['state']['deployment_state_message']}",
             )
-        raise Refused.unavailable(
-            f"The endpoint “{name}” is not ready yet: its models are being loaded. Wait until its "
-            "state.ready is READY."
-        )
+        raise _loading(document)
     routes = document["config"]["traffic_config"]["routes"]
     chosen = (
         routes[0]
@@ -62,16 +59,27 @@ def pick(document: Document) -> Document:
 
 
 def served(document: Document, name: str) -> Document:
-    """The served entity of that name. Raises Refused, naming those there are."""
+    """The served entity of that name. Raises Refused, naming those there are, and for one still loading."""
     entities: dict[str, Document] = {
         entity["name"]: entity for entity in document.get("config", {}).get("served_entities", [])
     }
     if name not in entities:
+        pending = document.get("pending_config", {}).get("served_entities", ())
+        if document["state"]["config_update"] == "IN_PROGRESS" and name in (each["name"] for each in pending):
+            raise _loading(document)
         raise Refused.missing(
             f"The endpoint “{document['name']}” serves nothing called “{name}”; it serves: "
-            f"{', '.join(entities)}."
+            f"{', '.join(entities) or 'nothing yet'}."
         )
     return entities[name]
+
+
+def _loading(document: Document) -> Refused:
+    """What is said of an endpoint, or an entity, whose models are being loaded."""
+    return Refused.unavailable(
+        f"The endpoint “{document['name']}” is not ready yet: its models are being loaded. Wait until its "
+        "state.ready is READY and its state.config_update NOT_UPDATING."
+    )
 
 
 def routes_of(asked: EndpointConfig, names: list[str]) -> list[Document]:
