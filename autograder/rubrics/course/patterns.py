@@ -24,15 +24,21 @@ def is_autologged(run: Run) -> bool:
 
 
 def the_run(evidence: Evidence) -> Run | None:
-    """The run that is logged by hand, with plots: the one that shows most of what is asked."""
-    by_hand = [run for run in evidence.runs if not is_autologged(run)]
-    return max(by_hand, key=lambda run: _completeness(evidence, run), default=None)
+    """The run with plots: the one that shows most of what is asked, rather one that was logged by hand.
+
+    An autologged run is meant only when more was added to it than Task 3 asks for.
+    """
+    found = [run for run in evidence.runs if _added(run) or not is_autologged(run)]
+    return max(found, key=lambda run: _completeness(evidence, run), default=None)
 
 
 def the_autologged(evidence: Evidence) -> Run | None:
-    """The latest run that was autologged, of those that also have a metric logged by hand."""
-    found = [run for run in evidence.runs if is_autologged(run) and run.parent_run_id is None]
-    return max(found, key=lambda run: ("accuracy" in run.metrics, run.start_time), default=None)
+    """The latest run that was autologged, rather one that also has a metric logged by hand, or is not nested."""
+    return max(
+        (run for run in evidence.runs if is_autologged(run)),
+        key=lambda run: ("accuracy" in run.metrics, run.parent_run_id is None, run.start_time),
+        default=None,
+    )
 
 
 def the_model(evidence: Evidence) -> LoggedModel | None:
@@ -150,8 +156,8 @@ def sklearn_kept(evidence: Evidence) -> Outcome:
         return passed(f"The model “{model.name}” requires {lines[0]}, too.")
     return failed(
         f"The model “{model.name}” requires {claims.listed(model.declared.requirements)}.",
-        "the packages that MLflow finds by itself, and pandas beside them",
-        "extra_pip_requirements adds to what MLflow finds; pip_requirements replaces all of it.",
+        "the packages that MLflow lists by itself, and pandas beside them",
+        "extra_pip_requirements adds to what MLflow lists; pip_requirements replaces all of it.",
     )
 
 
@@ -202,13 +208,14 @@ def recall_logged(evidence: Evidence, run: Run) -> Outcome:
         )
     answers = claims.answers(questions.scored(evidence, run), truth(evidence))
     actual = recall_score(list(truth(evidence)), answers, labels=species, average=None, zero_division=0.0)
-    wrong = [
-        f"{name}: {tables[-1][name]:.4f} instead of {value:.4f}"
-        for name, value in zip(species, actual, strict=True)
-        if not claims.agrees(tables[-1][name], float(value))
-    ]
-    if not wrong:
-        return passed(f"The recall of {claims.listed(species)} is what the run's model reaches.")
+    for table in tables:
+        wrong = [
+            f"{name}: {table[name]:.4f} instead of {value:.4f}"
+            for name, value in zip(species, actual, strict=True)
+            if not claims.agrees(table[name], float(value))
+        ]
+        if not wrong:
+            return passed(f"The recall of {claims.listed(species)} is what the run's model reaches.")
     return failed(
         f"The recall in {claims.listed(file.path for file in found)} is not the model's: {'; '.join(wrong)}.",
         "of the flowers of a species in the test part, the share that the run's model recognises",
@@ -222,25 +229,33 @@ def mistakes_logged(evidence: Evidence, run: Run) -> Outcome:
     step = "Pass mlflow.log_table a DataFrame with the columns `species` and `predicted`, and a file name."
     if not found:
         return not_attempted(f"The run “{run.name}” has no file with “mistake” in its name.", step)
-    rows = contents.rows_of(found[-1])
-    pairs = Counter((row.get("species", ""), row.get("predicted", "")) for row in rows or [])
-    if not rows or any("" in pair for pair in pairs):
-        columns = claims.listed(rows[0]) if rows else "no row"
+    read = {file.path: rows for file in found if (rows := contents.rows_of(file))}
+    columns = ("species", "predicted")
+    tables = {path: pairs for path, rows in read.items() if (pairs := contents.counted(rows, columns))}
+    if not tables:
+        path, rows = list(read.items())[-1] if read else (found[-1].path, [])
         return failed(
-            f"“{found[-1].path}” has {columns}.",
+            f"“{path}” has {claims.listed(rows[0]) if rows else 'no row'}.",
             "a table with the columns `species` and `predicted`, a row for each mistake",
             step,
         )
     answers = claims.answers(questions.scored(evidence, run), truth(evidence))
     actual = Counter(pair for pair in zip(truth(evidence), answers, strict=True) if pair[0] != pair[1])
-    if pairs == actual:
-        return passed(f"“{found[-1].path}” has the {actual.total()} mistakes of the run's model.")
-    same = pairs.total() == actual.total()
+    for path, pairs in tables.items():
+        if contents.is_some_times(pairs, actual):
+            return passed(f"“{path}” has the {actual.total()} mistakes of the run's model.")
+    path, pairs = list(tables.items())[-1]
+    same, more = pairs.total() == actual.total(), pairs.total() > actual.total()
+    again = (
+        " mlflow.log_table adds its rows to the table that is there: if this cell ran before, run Task 1 again "
+        "for a new run, or take another file name with “mistake” in it."
+    )
     return failed(
-        f"“{found[-1].path}” has {pairs.total()} rows{', but of other mistakes' if same else ''}; the run's "
+        f"“{path}” has {pairs.total()} rows{', but of other mistakes' if same else ''}; the run's "
         f"model makes {actual.total()} mistakes on the test part.",
         "one row for each flower of the test part whose prediction is not its species",
-        "Choose the rows where y_test and the predictions of the run's own model differ.",
+        "Choose the rows where y_test and the predictions of the run's own model differ."
+        + (again if more else ""),
     )
 
 
@@ -266,11 +281,15 @@ def _reaches(evidence: Evidence, metric: str) -> Outcome:
     return questions.metric_is_true(evidence, run, metric, truth(evidence))
 
 
-def _completeness(evidence: Evidence, run: Run) -> tuple[int, int]:
-    """How much of what is asked a run has; of equals the later one counts."""
-    words = ("confusion", "importance", "recall", "mistake")
-    has = [bool(contents.named(run, word)) for word in words]
-    return sum(has) * 2 + (claims.scoring_of(evidence, run) is not None), run.start_time
+def _added(run: Run) -> int:
+    """How many of the four files are in the run."""
+    return sum(bool(contents.named(run, word)) for word in ("confusion", "importance", "recall", "mistake"))
+
+
+def _completeness(evidence: Evidence, run: Run) -> tuple[int, bool, int]:
+    """How much of what is asked a run has; of equals one logged by hand counts, then the later one."""
+    answers = claims.scoring_of(evidence, run) is not None
+    return _added(run) * 2 + answers, not is_autologged(run), run.start_time
 
 
 def _package(requirement: str) -> str:
