@@ -4,13 +4,15 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from autograder.evidence import Artifact, Run
 
 #: How the names of the files begin that MLflow's autologging draws, such as training_confusion_matrix.png.
 AUTOLOGGED = "training_"
+#: How often each combination of values stands in some columns of a table.
+Counts = Counter[tuple[str, ...]]
 
 
 def named(run: Run, word: str) -> list[Artifact]:
@@ -56,13 +58,13 @@ def rows_of(artifact: Artifact) -> list[dict[str, str]] | None:
         return None
 
 
-def counted(rows: list[dict[str, str]], columns: Sequence[str]) -> Counter[tuple[str, ...]] | None:
+def counted(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> Counts | None:
     """How often each combination of values stands in these columns; None when a row lacks one of them."""
     found = Counter(tuple(row.get(name, "") for name in columns) for row in rows)
     return None if any("" in values for values in found) else found
 
 
-def is_some_times(found: Counter[tuple[str, ...]], wanted: Counter[tuple[str, ...]]) -> bool:
+def is_some_times(found: Counts, wanted: Counts) -> bool:
     """Whether all of ``wanted`` was counted once or, as mlflow.log_table adds to a table, some times over."""
     times, rest = divmod(found.total(), wanted.total() or 1)
     return times > 0 and not rest and found == Counter({values: n * times for values, n in wanted.items()})

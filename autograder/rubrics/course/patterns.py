@@ -33,7 +33,7 @@ def the_run(evidence: Evidence) -> Run | None:
 
 
 def the_autologged(evidence: Evidence) -> Run | None:
-    """The latest run that was autologged, rather one that also has a metric logged by hand, or is not nested."""
+    """The latest autologged run, rather one that also has a metric logged by hand, or is not nested."""
     return max(
         (run for run in evidence.runs if is_autologged(run)),
         key=lambda run: ("accuracy" in run.metrics, run.parent_run_id is None, run.start_time),
@@ -240,15 +240,16 @@ def mistakes_logged(evidence: Evidence, run: Run) -> Outcome:
             step,
         )
     answers = claims.answers(questions.scored(evidence, run), truth(evidence))
-    actual = Counter(pair for pair in zip(truth(evidence), answers, strict=True) if pair[0] != pair[1])
+    pairs_of = zip(truth(evidence), answers, strict=True)
+    actual: contents.Counts = Counter(pair for pair in pairs_of if pair[0] != pair[1])
     for path, pairs in tables.items():
         if contents.is_some_times(pairs, actual):
             return passed(f"“{path}” has the {actual.total()} mistakes of the run's model.")
     path, pairs = list(tables.items())[-1]
     same, more = pairs.total() == actual.total(), pairs.total() > actual.total()
     again = (
-        " mlflow.log_table adds its rows to the table that is there: if this cell ran before, run Task 1 again "
-        "for a new run, or take another file name with “mistake” in it."
+        " mlflow.log_table adds its rows to the table that is there: if this cell ran before, run Task 1 "
+        "again for a new run, or take another file name with “mistake” in it."
     )
     return failed(
         f"“{path}” has {pairs.total()} rows{', but of other mistakes' if same else ''}; the run's "
