@@ -27,6 +27,11 @@ def named(run: Run, word: str) -> list[Artifact]:
     ]
 
 
+def pictures(run: Run, word: str) -> list[Artifact]:
+    """Those of them that are pictures."""
+    return [artifact for artifact in named(run, word) if artifact.kind == "picture"]
+
+
 def numbers_by(artifact: Artifact, keys: Collection[str]) -> dict[str, float] | None:
     """The first dictionary in a JSON file that has a number for each of ``keys``, however deep it is."""
     try:

@@ -8,7 +8,8 @@ import pandas as pd
 from sklearn.metrics import recall_score
 
 from autograder.evidence import Evidence, LoggedModel, Run
-from autograder.rubrics import claims, contents, crosschecks, questions
+from autograder.rubrics import claims, contents, crosschecks, questions, requirements
+from autograder.rubrics.autologging import is_autologged, missing_params
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
 from autograder.workspace import load_flowers
 
@@ -16,11 +17,6 @@ from autograder.workspace import load_flowers
 def truth(evidence: Evidence) -> pd.Series:
     """The species of the test part under the conditions that the work was done under."""
     return load_flowers(evidence.seed, evidence.settings).y_test
-
-
-def is_autologged(run: Run) -> bool:
-    """Whether MLflow logged a training into this run by itself."""
-    return "estimator_class" in run.tags and any(name.startswith("training_") for name in run.metrics)
 
 
 def the_run(evidence: Evidence) -> Run | None:
@@ -47,7 +43,7 @@ def the_model(evidence: Evidence) -> LoggedModel | None:
     return max(
         ready,
         key=lambda model: (
-            any(_package(line) == "pandas" for line in model.declared.requirements),
+            bool(requirements.lines(model, "pandas")),
             model.declared.has_input_example,
             model.created,
         ),
@@ -96,18 +92,11 @@ def confusion_drawn(evidence: Evidence, run: Run) -> Outcome:
 
 @plots.criterion("It has a picture of the importance of the features", 2, ("L1", "P7", "C4"))
 def importance_drawn(evidence: Evidence, run: Run) -> Outcome:
-    found = [artifact for artifact in contents.named(run, "importance") if artifact.kind == "picture"]
-    if not found:
-        return not_attempted(
-            f"The run “{run.name}” has no picture with “importance” in its name.",
-            "Draw a bar for each feature, and log the figure with mlflow.log_figure.",
-        )
-    if any(crosschecks.shows_something(artifact) for artifact in found):
-        return passed(f"{claims.listed(artifact.path for artifact in found)} is a picture.")
-    return failed(
-        f"{claims.listed(artifact.path for artifact in found)} of “{run.name}” is blank or too small.",
-        "a picture with a bar for each feature",
-        "Log the figure before plt.show() or plt.close(), which leave an empty one behind.",
+    if contents.pictures(run, "importance"):
+        return crosschecks.shows_bars(evidence, run, truth(evidence), "importance")
+    return not_attempted(
+        f"The run “{run.name}” has no picture with “importance” in its name.",
+        "Draw a bar for each feature, and log the figure with mlflow.log_figure.",
     )
 
 
@@ -136,7 +125,7 @@ def pandas_required(evidence: Evidence) -> Outcome:
     if model is None:
         return _no_model()
     used = version("pandas")
-    lines = [line for line in model.declared.requirements if _package(line) == "pandas"]
+    lines = requirements.lines(model, "pandas")
     if f"pandas=={used}" in {re.sub(r"\s", "", line) for line in lines}:
         return passed(f"The model “{model.name}” requires pandas=={used}.")
     step = "Pass log_model extra_pip_requirements, with the version taken from pandas.__version__."
@@ -146,16 +135,20 @@ def pandas_required(evidence: Evidence) -> Outcome:
 
 
 @environment.criterion(
-    "It still requires scikit-learn, in one version", 2, ("L2",), needs=("pandas-required",)
+    "It still requires scikit-learn, in one version, and what reads its file",
+    2,
+    ("L2",),
+    needs=("pandas-required",),
 )
 def sklearn_kept(evidence: Evidence) -> Outcome:
     model = the_model(evidence)
     assert model is not None
-    lines = [line for line in model.declared.requirements if _package(line) == "scikit-learn"]
-    if any(re.fullmatch(r"scikit-learn\s*==\s*[\w.]+", line) for line in lines):
+    lines, unread = requirements.lines(model, "scikit-learn"), requirements.unread_format(model)
+    if not unread and any(re.fullmatch(r"scikit-learn\s*==\s*[\w.]+", line) for line in lines):
         return passed(f"The model “{model.name}” requires {lines[0]}, too.")
+    why = f" Its file was written by {unread}, and nothing in the list can read that." if unread else ""
     return failed(
-        f"The model “{model.name}” requires {claims.listed(model.declared.requirements)}.",
+        f"The model “{model.name}” requires {claims.listed(model.declared.requirements)}.{why}",
         "the packages that MLflow lists by itself, and pandas beside them",
         "extra_pip_requirements adds to what MLflow lists; pip_requirements replaces all of it.",
     )
@@ -164,11 +157,18 @@ def sklearn_kept(evidence: Evidence) -> Outcome:
 @autologging.criterion("A run was logged by autologging", 2, ("L3",))
 def autologged(evidence: Evidence) -> Outcome:
     run = the_autologged(evidence)
-    if run:
+    step = "Call mlflow.sklearn.autolog() before you fit a model in a run."
+    if run is None:
+        return not_attempted(
+            "No run has what autologging logs: an estimator's class and metrics of the training part.", step
+        )
+    missing = missing_params(evidence, run)
+    if not missing:
         return passed(f"MLflow logged {len(run.params)} parameters of “{run.name}” by itself.")
-    return not_attempted(
-        "No run has what autologging logs: an estimator's class and metrics of the training part.",
-        "Call mlflow.sklearn.autolog() before you fit a model in a run.",
+    return failed(
+        f"The run “{run.name}” lacks parameters of its model: {claims.listed(missing)}.",
+        "what autologging logs: every parameter of the model, also those that were left alone",
+        step,
     )
 
 
@@ -291,11 +291,6 @@ def _completeness(evidence: Evidence, run: Run) -> tuple[int, bool, int]:
     """How much of what is asked a run has; of equals one logged by hand counts, then the later one."""
     answers = claims.scoring_of(evidence, run) is not None
     return _added(run) * 2 + answers, not is_autologged(run), run.start_time
-
-
-def _package(requirement: str) -> str:
-    """The name of the package that a line of requirements.txt is about."""
-    return re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0].lower().replace("_", "-")
 
 
 def _no_model() -> Outcome:
