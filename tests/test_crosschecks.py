@@ -195,20 +195,75 @@ def test_a_matrix_drawn_by_hand_upside_down_or_turned_is_recognised(tmp_path: Pa
         assert colours_follow(picture.grids[3], COUNTS)
 
 
-def test_a_picture_without_fields_is_believed_and_one_of_bars_is_not(
-    project: Evidence, tmp_path: Path
-) -> None:
-    table, bars = plt.subplots()[1], plt.subplots()[1]
+def with_picture(evidence: Evidence, figure: Any, folder: Path, name: str = "confusion.png") -> Evidence:
+    """The evidence with one picture in the run of depth 5, drawn by matplotlib."""
+    figure.savefig(folder / name)
+    plt.close(figure)
+    run = run_of(evidence, 5)
+    artifact = replace(run.artifacts[0], path=name, size=(folder / name).stat().st_size)
+    artifact = replace(artifact, picture=read_picture(folder / name))
+    return with_run(evidence, replace(run, artifacts=(artifact,)))
+
+
+def test_a_picture_without_the_fields_of_a_matrix_is_none(project: Evidence, tmp_path: Path) -> None:
+    table, bars, line = (plt.subplots()[1] for _ in range(3))
     table.table(cellText=[["190", "10", "0"]] * 3, loc="center")
     bars.bar(["a", "b", "c"], [1, 2, 3])
+    line.plot([1, 2])
+    outcomes = [confusion(with_picture(project, axes.figure, tmp_path), 5) for axes in (table, bars, line)]
+    assert [outcome.status for outcome in outcomes] == [Status.FAILED] * 3
+    assert "as ConfusionMatrixDisplay does" in outcomes[0].next_step
+    assert "not explained" in outcomes[1].found
+
+
+def test_a_picture_that_cannot_be_decoded_proves_nothing(project: Evidence) -> None:
     run = run_of(project, 5)
-    statuses = []
-    for axes in (table, bars):
-        axes.figure.savefig(tmp_path / "confusion.png")
-        changed = replace(run.artifacts[0], picture=read_picture(tmp_path / "confusion.png"))
-        statuses.append(confusion(with_run(project, replace(run, artifacts=(changed,))), 5).status)
-    plt.close("all")
-    assert statuses == [Status.PASSED, Status.FAILED]
+    drawing = replace(run.artifacts[0], path="confusion.svg", picture=None)
+    outcome = confusion(with_run(project, replace(run, artifacts=(drawing,))), 5)
+    assert outcome.status is Status.FAILED
+    assert "as a file in .png" in outcome.next_step
+
+
+def test_autologging_s_own_matrix_of_the_training_part_is_not_the_student_s(project: Evidence) -> None:
+    run = run_of(project, 5)
+    drawn = replace(run.artifacts[0], path="training_confusion_matrix.png")
+    assert confusion(with_run(project, replace(run, artifacts=(drawn,))), 5).status is Status.NOT_ATTEMPTED
+
+
+@pytest.mark.parametrize("beside", ["bars", "shares"])
+def test_a_matrix_with_another_plot_beside_it_is_recognised(tmp_path: Path, beside: str) -> None:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    ConfusionMatrixDisplay(COUNTS).plot(ax=left)
+    if beside == "bars":
+        right.barh(["a", "b", "c", "d"], [1, 2, 3, 4])
+    else:
+        ConfusionMatrixDisplay(COUNTS / COUNTS.sum(axis=1, keepdims=True)).plot(ax=right)
+    figure.savefig(tmp_path / "both.png")
+    plt.close(figure)
+    picture = read_picture(tmp_path / "both.png")
+    assert picture
+    assert colours_follow(picture.grids[3], COUNTS)
+    assert not colours_follow(picture.grids[3], OTHER)
+
+
+def bars_of(evidence: Evidence) -> Outcome:
+    return crosschecks.shows_bars(evidence, run_of(evidence, 5), TRUTH, "importance")
+
+
+def test_bars_are_another_picture_than_the_confusion_matrix(project: Evidence, tmp_path: Path) -> None:
+    figure, axes = plt.subplots()
+    axes.barh(["a", "b", "c", "d"], [1, 2, 3, 4])
+    bars = with_picture(project, figure, tmp_path, "importance.png")
+    assert bars_of(bars).status is Status.PASSED
+    (same,) = run_of(bars, 5).artifacts
+    twice = replace(run_of(bars, 5), artifacts=(same, replace(same, path="confusion.png")))
+    assert "what the confusion matrix shows" in bars_of(with_run(bars, twice)).found
+    matrix = replace(run_of(project, 5).artifacts[0], path="importance.png")
+    alone = replace(run_of(project, 5), artifacts=(matrix,))
+    assert bars_of(with_run(project, alone)).status is Status.FAILED
+    assert bars_of(with_run(project, replace(alone, artifacts=(replace(matrix, picture=None),)))).status is (
+        Status.FAILED
+    )
 
 
 def order(evidence: Evidence, *steps: tuple[str, str, str]) -> Outcome:

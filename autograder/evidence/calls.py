@@ -68,6 +68,7 @@ def _request(call: _Record) -> Request:
         version=int(version) if version.isascii() and version.isdigit() and len(version) < 10 else None,
         source=call.served_entity_id,
         requester=call.requester,
+        token=told.get("token_id"),
         request=texts[0] and texts[0][:LONGEST_TEXT],
         response=texts[1] and texts[1][:LONGEST_TEXT],
         warning=told.get("warning"),

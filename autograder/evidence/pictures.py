@@ -15,6 +15,11 @@ LOOKED_AT = 900
 MOST_FIELDS = 6
 #: A field is of one colour when at least this share of its inner part is; the rest may be its number.
 FLAT = 0.5
+#: Fields are of one grid when the gap between them is no more than this share of a field: one between them
+#: may be missed, as a number in it covers too much of it.
+NEAR = 1.1
+
+Box = tuple[slice, slice]
 
 
 def read_picture(path: Path) -> Picture | None:
@@ -42,8 +47,9 @@ def read_picture(path: Path) -> Picture | None:
 def _grids(codes: "np.ndarray[Any, Any]") -> dict[int, tuple[str, ...]]:
     """The colours of the fields, row by row, for each number of fields a side that fits the picture.
 
-    The grid is taken to fill the box around the picture's large one-coloured areas; axes, legends
-    and colour bars are made of small ones. An area of one colour all over is no grid.
+    A grid is taken to fill the box around large one-coloured areas that are near each other, or around
+    all of them; axes, legends and colour bars are made of small ones. An area of one colour all over
+    is no grid.
     """
     from scipy import ndimage
 
@@ -64,11 +70,35 @@ def _grids(codes: "np.ndarray[Any, Any]") -> dict[int, tuple[str, ...]]:
                 boxes.append(box)
     if not boxes:
         return {}
-    top, left = (min(box[axis].start for box in boxes) for axis in (0, 1))
-    bottom, right = (max(box[axis].stop for box in boxes) for axis in (0, 1))
-    inside = codes[top:bottom, left:right]
-    found = {fields: _colours(inside, fields) for fields in range(2, MOST_FIELDS + 1)}
-    return {fields: colours for fields, colours in found.items() if len(set(colours)) > 1}
+    grids: dict[int, tuple[str, ...]] = {}
+    for group in [*_near_each_other(boxes), boxes]:
+        top, left = (min(box[axis].start for box in group) for axis in (0, 1))
+        bottom, right = (max(box[axis].stop for box in group) for axis in (0, 1))
+        inside = codes[top:bottom, left:right]
+        for fields in range(2, MOST_FIELDS + 1):
+            colours = _colours(inside, fields)
+            if len(set(colours)) > 1:
+                grids.setdefault(fields, colours)
+    return grids
+
+
+def _near_each_other(boxes: list[Box]) -> list[list[Box]]:
+    """The boxes in groups, such as the fields of two matrices side by side; the largest group first."""
+    groups: list[list[Box]] = []
+    for box in boxes:
+        near = [group for group in groups if any(_are_near(box, other) for other in group)]
+        groups = [group for group in groups if group not in near]
+        groups.append([box, *(other for group in near for other in group)])
+    return sorted(groups, key=len, reverse=True)
+
+
+def _are_near(one: Box, other: Box) -> bool:
+    """Whether the gap between two boxes is small beside the boxes, in both directions."""
+    for a, b in zip(one, other, strict=True):
+        gap = max(a.start, b.start) - min(a.stop, b.stop)
+        if gap > NEAR * min(a.stop - a.start, b.stop - b.start):
+            return False
+    return True
 
 
 def _colours(inside: "np.ndarray[Any, Any]", fields: int) -> tuple[str, ...]:

@@ -61,9 +61,9 @@ class Request:
     """A call in the request log. ``status`` is HTTP's.
 
     ``served_entity``, ``model_name``, ``version`` and ``source`` are None for a call that no model
-    answered, ``requester`` for one without a valid token. ``request`` and ``response`` are None when
-    they were too large to be logged; ``error_codes`` says so. ``cut`` tells that one of them is
-    longer than what stands here.
+    answered, ``requester`` and ``token`` (its id) for one without a valid token. ``request`` and
+    ``response`` are None when they were too large to be logged; ``error_codes`` says so. ``cut`` tells
+    that one of them is longer than what stands here.
     """
 
     request_id: str
@@ -77,6 +77,7 @@ class Request:
     version: int | None = None
     source: str | None = None
     requester: str | None = None
+    token: str | None = None
     request: str | None = None
     response: str | None = None
     warning: str | None = None

@@ -1,6 +1,7 @@
 """Questions about the calls of an endpoint: what was sent, and whether the answer is the model's."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import shorten
 from typing import Any
@@ -16,6 +17,8 @@ from autograder.rubrics.language import Outcome, failed, not_attempted, passed
 SAME = 1e-6
 #: So many rows are to be sent in one call.
 FEWEST_ROWS = 5
+#: The payload forms of MLflow's scoring server that can carry names of columns.
+FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
 def rows_sent(request: Request, form: str) -> list[dict[str, Any]] | None:
@@ -27,6 +30,19 @@ def rows_sent(request: Request, form: str) -> list[dict[str, Any]] | None:
         return [dict(zip(body["columns"], row, strict=True)) for row in body["data"]]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def columns_sent(request: Request) -> set[str]:
+    """The names of the columns that a call brought, in any payload form; empty when it brought none."""
+    try:
+        body = json.loads(request.request or "")
+        form, content = next((form, body[form]) for form in FORMS if form in body)
+        if form == "dataframe_split":
+            return {str(name) for name in content["columns"]}
+        rows = [content] if isinstance(content, dict) else content
+        return {str(name) for row in rows if isinstance(row, dict) for name in row}
+    except (ValueError, TypeError, KeyError, StopIteration, RecursionError):
+        return set()
 
 
 def predictions(request: Request) -> list[str]:
@@ -51,6 +67,13 @@ def positions(rows: Sequence[dict[str, Any]], features: pd.DataFrame) -> list[in
             return None
         found.append(int(same.to_numpy().argmax()))
     return found
+
+
+def different(rows: Sequence[dict[str, Any]], features: pd.DataFrame) -> int:
+    """How many different rows of ``features`` were sent; what stands there twice may be sent twice."""
+    sent = Counter(positions(rows, features) or [])
+    stands = [(features - features.iloc[n]).abs().max(axis=1) <= SAME for n in sent]
+    return sum(min(times, int(same.sum())) for times, same in zip(sent.values(), stands, strict=True))
 
 
 def answered_by_model(evidence: Evidence, request: Request, form: str, features: pd.DataFrame) -> bool | None:
@@ -99,7 +122,8 @@ def were_answered(
     for call, form in brought:
         rows = rows_sent(call, form) or []
         right = answered_by_model(evidence, call, form, features)
-        if right and len(rows) >= FEWEST_ROWS:
+        count = different(rows, features) if right else 0
+        if count >= FEWEST_ROWS:
             return passed(f"Version {call.version} answered {len(rows)} {things} as its model answers them.")
         if right is None:
             problems.append(
@@ -108,7 +132,8 @@ def were_answered(
         elif not right:
             problems.append(f"An answer of version {call.version} is not what its model answers.")
         else:
-            problems.append(f"The call brought {len(rows)} of the {things}.")
+            again = f", only {count} different among them" if count < len(rows) else ""
+            problems.append(f"The call brought {len(rows)} of the {things}{again}.")
     return failed(problems[0], wanted, "Take them from X_test as they are, all in one call.")
 
 

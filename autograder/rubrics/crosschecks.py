@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from autograder.evidence import Artifact, Evidence, Run, find_version, model_of_version
-from autograder.rubrics import claims, questions
+from autograder.evidence import Artifact, Evidence, Picture, Run, find_version, model_of_version
+from autograder.rubrics import claims, contents, questions
 from autograder.rubrics.confusion import colours_follow, confusion_counts
 from autograder.rubrics.language import Outcome, failed, not_attempted, not_graded, passed
 
@@ -69,15 +69,13 @@ def shows_the_confusion(evidence: Evidence, run: Run, truth: pd.Series, word: st
     """Whether a picture among the run's artifacts is the confusion matrix of its model's answers.
 
     How far this can be told: the picture has ``word`` in its path, can be decoded, isn't blank or
-    tiny; and where it consists of a square of coloured fields, as heat maps do, their colours follow
-    the recomputed counts, raw or as shares, whichever way round and in whichever colours. Numbers
-    in it are not read: a picture without coloured fields is believed.
+    tiny, and has a square of coloured fields, as heat maps do, whose colours follow the recomputed
+    counts, raw or as shares, whichever way round and in whichever colours. Numbers in it are not read.
     """
     scoring = claims.scoring_of(evidence, run)
     if scoring is None:
         return not_attempted(f"The run “{run.name}” has no model to compare with.", "Log its model first.")
-    pictures = [artifact for artifact in run.artifacts if artifact.kind == "picture"]
-    named = [artifact for artifact in pictures if word in artifact.path.lower()]
+    pictures, named = contents.pictures(run, ""), contents.pictures(run, word)
     expected = f"a picture of the confusion matrix, with “{word}” in its name"
     if not named:
         others = f"only {claims.listed(a.path for a in pictures)}" if pictures else "no picture"
@@ -86,17 +84,18 @@ def shows_the_confusion(evidence: Evidence, run: Run, truth: pd.Series, word: st
         return failed(found, expected, step) if pictures else not_attempted(found, step)
     drawn = [artifact for artifact in named if shows_something(artifact)]
     if not drawn:
-        return failed(
-            f"{claims.listed(a.path for a in named)} of “{run.name}” is blank or too small to read.",
-            expected,
-            "Log the figure before plt.show() or plt.close(), which leave an empty one behind.",
-        )
+        return shows_nothing(run, named, expected)
     counts = confusion_counts(scoring, truth)
     grids = [grid for a in drawn if a.picture and (grid := a.picture.grids.get(truth.nunique()))]
     if any(colours_follow(grid, counts) for grid in grids):
         return passed(f"The colours of {claims.listed(a.path for a in drawn)} follow the model's answers.")
-    if len(grids) < len(drawn):
-        return passed(f"{claims.listed(a.path for a in drawn)} is a picture; its numbers were not read.")
+    if not grids:
+        return failed(
+            f"In {claims.listed(a.path for a in drawn)} no square of coloured fields can be seen.",
+            f"{expected}: {truth.nunique()} by {truth.nunique()} fields, coloured by their counts",
+            "Draw it as coloured fields, as ConfusionMatrixDisplay does, with nothing else in the picture, "
+            "and log it as .png.",
+        )
     return failed(
         f"The fields of {claims.listed(a.path for a in drawn)} are not explained by the logged model.",
         "the confusion matrix of the answers that the run's own model gives on the test part",
@@ -150,9 +149,55 @@ def follow_each_other(moments: Sequence[tuple[str, int | None]]) -> Outcome:
     return passed(f"In this order: {', '.join(what for what, _ in moments)}.")
 
 
+def shows_bars(evidence: Evidence, run: Run, truth: pd.Series, word: str) -> Outcome:
+    """Whether one of the pictures with ``word`` in their path can be one of bars.
+
+    Bars are not looked for: it must show something, and something else than the confusion matrix.
+    """
+    named = contents.pictures(run, word)
+    expected = "a picture with a bar for each feature"
+    drawn = [artifact for artifact in named if shows_something(artifact)]
+    if not drawn:
+        return shows_nothing(run, named, expected)
+    others = [(a.size, a.picture) for a in contents.pictures(run, "confusion") if a not in named]
+    own = [
+        artifact
+        for artifact in drawn
+        if (artifact.size, artifact.picture) not in others
+        and not is_the_confusion(evidence, run, artifact, truth)
+    ]
+    if own:
+        return passed(f"{claims.listed(artifact.path for artifact in own)} is a picture.")
+    return failed(
+        f"{claims.listed(artifact.path for artifact in drawn)} shows what the confusion matrix shows.",
+        expected,
+        "Draw a figure of its own for it, and pass log_figure that one.",
+    )
+
+
+def is_the_confusion(evidence: Evidence, run: Run, artifact: Artifact, truth: pd.Series) -> bool:
+    """Whether a picture's fields follow the confusion of the answers of the run's model."""
+    scoring, classes = claims.scoring_of(evidence, run), truth.nunique()
+    grid = artifact.picture.grids.get(classes) if artifact.picture else None
+    return bool(scoring and grid and colours_follow(grid, confusion_counts(scoring, truth)))
+
+
 def shows_something(artifact: Artifact) -> bool:
-    """Whether a picture is neither blank nor tiny, as far as it can be told."""
+    """Whether a picture can be decoded, and is neither blank nor tiny. An SVG is not decoded."""
     picture = artifact.picture
-    if picture is None:  # drawn by a program that writes SVG, which is not decoded
-        return artifact.size > 0
-    return not picture.blank and min(picture.width, picture.height) >= SMALLEST_PICTURE
+    return picture is not None and not picture.blank and not _tiny(picture)
+
+
+def shows_nothing(run: Run, pictures: Sequence[Artifact], expected: str) -> Outcome:
+    """What is said of pictures that show nothing."""
+    names = claims.listed(artifact.path for artifact in pictures)
+    if all(artifact.picture is None for artifact in pictures):
+        found, step = "cannot be looked at", "Log it as a file in .png; an SVG cannot be checked here."
+    else:
+        found = "is blank or too small to read"
+        step = "Log the figure before plt.show() or plt.close(), which leave an empty one behind."
+    return failed(f"{names} of “{run.name}” {found}.", expected, step)
+
+
+def _tiny(picture: Picture) -> bool:
+    return min(picture.width, picture.height) < SMALLEST_PICTURE

@@ -132,7 +132,9 @@ class Task:
         def asked(evidence: Evidence) -> Outcome:
             run = find(evidence)
             if run is None:
-                return not_attempted("There is no run in the store.", "Start a run and log into it.")
+                found = "No run in the store is yet what this task asks for."
+                found = found if evidence.runs else "There is no run in the store."
+                return not_attempted(found, "Start a run and log into it.")
             return check(evidence, run)
 
         return asked

@@ -8,7 +8,8 @@ import pandas as pd
 from sklearn.metrics import recall_score
 
 from autograder.evidence import Evidence, LoggedModel, Run
-from autograder.rubrics import claims, contents, crosschecks, questions
+from autograder.rubrics import claims, contents, crosschecks, questions, requirements
+from autograder.rubrics.autologging import is_autologged, missing_params
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
 from autograder.workspace import load_flowers
 
@@ -18,21 +19,22 @@ def truth(evidence: Evidence) -> pd.Series:
     return load_flowers(evidence.seed, evidence.settings).y_test
 
 
-def is_autologged(run: Run) -> bool:
-    """Whether MLflow logged a training into this run by itself."""
-    return "estimator_class" in run.tags and any(name.startswith("training_") for name in run.metrics)
-
-
 def the_run(evidence: Evidence) -> Run | None:
-    """The run that is logged by hand, with plots: the one that shows most of what is asked."""
-    by_hand = [run for run in evidence.runs if not is_autologged(run)]
-    return max(by_hand, key=lambda run: _completeness(evidence, run), default=None)
+    """The run with plots: the one that shows most of what is asked, rather one that was logged by hand.
+
+    An autologged run is meant only when more was added to it than Task 3 asks for.
+    """
+    found = [run for run in evidence.runs if _added(run) or not is_autologged(run)]
+    return max(found, key=lambda run: _completeness(evidence, run), default=None)
 
 
 def the_autologged(evidence: Evidence) -> Run | None:
-    """The latest run that was autologged, of those that also have a metric logged by hand."""
-    found = [run for run in evidence.runs if is_autologged(run) and run.parent_run_id is None]
-    return max(found, key=lambda run: ("accuracy" in run.metrics, run.start_time), default=None)
+    """The latest autologged run, rather one that also has a metric logged by hand, or is not nested."""
+    return max(
+        (run for run in evidence.runs if is_autologged(run)),
+        key=lambda run: ("accuracy" in run.metrics, run.parent_run_id is None, run.start_time),
+        default=None,
+    )
 
 
 def the_model(evidence: Evidence) -> LoggedModel | None:
@@ -41,7 +43,7 @@ def the_model(evidence: Evidence) -> LoggedModel | None:
     return max(
         ready,
         key=lambda model: (
-            any(_package(line) == "pandas" for line in model.declared.requirements),
+            bool(requirements.lines(model, "pandas")),
             model.declared.has_input_example,
             model.created,
         ),
@@ -90,18 +92,11 @@ def confusion_drawn(evidence: Evidence, run: Run) -> Outcome:
 
 @plots.criterion("It has a picture of the importance of the features", 2, ("L1", "P7", "C4"))
 def importance_drawn(evidence: Evidence, run: Run) -> Outcome:
-    found = [artifact for artifact in contents.named(run, "importance") if artifact.kind == "picture"]
-    if not found:
-        return not_attempted(
-            f"The run “{run.name}” has no picture with “importance” in its name.",
-            "Draw a bar for each feature, and log the figure with mlflow.log_figure.",
-        )
-    if any(crosschecks.shows_something(artifact) for artifact in found):
-        return passed(f"{claims.listed(artifact.path for artifact in found)} is a picture.")
-    return failed(
-        f"{claims.listed(artifact.path for artifact in found)} of “{run.name}” is blank or too small.",
-        "a picture with a bar for each feature",
-        "Log the figure before plt.show() or plt.close(), which leave an empty one behind.",
+    if contents.pictures(run, "importance"):
+        return crosschecks.shows_bars(evidence, run, truth(evidence), "importance")
+    return not_attempted(
+        f"The run “{run.name}” has no picture with “importance” in its name.",
+        "Draw a bar for each feature, and log the figure with mlflow.log_figure.",
     )
 
 
@@ -130,7 +125,7 @@ def pandas_required(evidence: Evidence) -> Outcome:
     if model is None:
         return _no_model()
     used = version("pandas")
-    lines = [line for line in model.declared.requirements if _package(line) == "pandas"]
+    lines = requirements.lines(model, "pandas")
     if f"pandas=={used}" in {re.sub(r"\s", "", line) for line in lines}:
         return passed(f"The model “{model.name}” requires pandas=={used}.")
     step = "Pass log_model extra_pip_requirements, with the version taken from pandas.__version__."
@@ -140,29 +135,40 @@ def pandas_required(evidence: Evidence) -> Outcome:
 
 
 @environment.criterion(
-    "It still requires scikit-learn, in one version", 2, ("L2",), needs=("pandas-required",)
+    "It still requires scikit-learn, in one version, and what reads its file",
+    2,
+    ("L2",),
+    needs=("pandas-required",),
 )
 def sklearn_kept(evidence: Evidence) -> Outcome:
     model = the_model(evidence)
     assert model is not None
-    lines = [line for line in model.declared.requirements if _package(line) == "scikit-learn"]
-    if any(re.fullmatch(r"scikit-learn\s*==\s*[\w.]+", line) for line in lines):
+    lines, unread = requirements.lines(model, "scikit-learn"), requirements.unread_format(model)
+    if not unread and any(re.fullmatch(r"scikit-learn\s*==\s*[\w.]+", line) for line in lines):
         return passed(f"The model “{model.name}” requires {lines[0]}, too.")
+    why = f" Its file was written by {unread}, and nothing in the list can read that." if unread else ""
     return failed(
-        f"The model “{model.name}” requires {claims.listed(model.declared.requirements)}.",
-        "the packages that MLflow finds by itself, and pandas beside them",
-        "extra_pip_requirements adds to what MLflow finds; pip_requirements replaces all of it.",
+        f"The model “{model.name}” requires {claims.listed(model.declared.requirements)}.{why}",
+        "the packages that MLflow lists by itself, and pandas beside them",
+        "extra_pip_requirements adds to what MLflow lists; pip_requirements replaces all of it.",
     )
 
 
 @autologging.criterion("A run was logged by autologging", 2, ("L3",))
 def autologged(evidence: Evidence) -> Outcome:
     run = the_autologged(evidence)
-    if run:
+    step = "Call mlflow.sklearn.autolog() before you fit a model in a run."
+    if run is None:
+        return not_attempted(
+            "No run has what autologging logs: an estimator's class and metrics of the training part.", step
+        )
+    missing = missing_params(evidence, run)
+    if not missing:
         return passed(f"MLflow logged {len(run.params)} parameters of “{run.name}” by itself.")
-    return not_attempted(
-        "No run has what autologging logs: an estimator's class and metrics of the training part.",
-        "Call mlflow.sklearn.autolog() before you fit a model in a run.",
+    return failed(
+        f"The run “{run.name}” lacks parameters of its model: {claims.listed(missing)}.",
+        "what autologging logs: every parameter of the model, also those that were left alone",
+        step,
     )
 
 
@@ -202,13 +208,14 @@ def recall_logged(evidence: Evidence, run: Run) -> Outcome:
         )
     answers = claims.answers(questions.scored(evidence, run), truth(evidence))
     actual = recall_score(list(truth(evidence)), answers, labels=species, average=None, zero_division=0.0)
-    wrong = [
-        f"{name}: {tables[-1][name]:.4f} instead of {value:.4f}"
-        for name, value in zip(species, actual, strict=True)
-        if not claims.agrees(tables[-1][name], float(value))
-    ]
-    if not wrong:
-        return passed(f"The recall of {claims.listed(species)} is what the run's model reaches.")
+    for table in tables:
+        wrong = [
+            f"{name}: {table[name]:.4f} instead of {value:.4f}"
+            for name, value in zip(species, actual, strict=True)
+            if not claims.agrees(table[name], float(value))
+        ]
+        if not wrong:
+            return passed(f"The recall of {claims.listed(species)} is what the run's model reaches.")
     return failed(
         f"The recall in {claims.listed(file.path for file in found)} is not the model's: {'; '.join(wrong)}.",
         "of the flowers of a species in the test part, the share that the run's model recognises",
@@ -222,25 +229,34 @@ def mistakes_logged(evidence: Evidence, run: Run) -> Outcome:
     step = "Pass mlflow.log_table a DataFrame with the columns `species` and `predicted`, and a file name."
     if not found:
         return not_attempted(f"The run “{run.name}” has no file with “mistake” in its name.", step)
-    rows = contents.rows_of(found[-1])
-    pairs = Counter((row.get("species", ""), row.get("predicted", "")) for row in rows or [])
-    if not rows or any("" in pair for pair in pairs):
-        columns = claims.listed(rows[0]) if rows else "no row"
+    read = {file.path: rows for file in found if (rows := contents.rows_of(file))}
+    columns = ("species", "predicted")
+    tables = {path: pairs for path, rows in read.items() if (pairs := contents.counted(rows, columns))}
+    if not tables:
+        path, rows = list(read.items())[-1] if read else (found[-1].path, [])
         return failed(
-            f"“{found[-1].path}” has {columns}.",
+            f"“{path}” has {claims.listed(rows[0]) if rows else 'no row'}.",
             "a table with the columns `species` and `predicted`, a row for each mistake",
             step,
         )
     answers = claims.answers(questions.scored(evidence, run), truth(evidence))
-    actual = Counter(pair for pair in zip(truth(evidence), answers, strict=True) if pair[0] != pair[1])
-    if pairs == actual:
-        return passed(f"“{found[-1].path}” has the {actual.total()} mistakes of the run's model.")
-    same = pairs.total() == actual.total()
+    pairs_of = zip(truth(evidence), answers, strict=True)
+    actual: contents.Counts = Counter(pair for pair in pairs_of if pair[0] != pair[1])
+    for path, pairs in tables.items():
+        if contents.is_some_times(pairs, actual):
+            return passed(f"“{path}” has the {actual.total()} mistakes of the run's model.")
+    path, pairs = list(tables.items())[-1]
+    same, more = pairs.total() == actual.total(), pairs.total() > actual.total()
+    again = (
+        " mlflow.log_table adds its rows to the table that is there: if this cell ran before, run Task 1 "
+        "again for a new run, or take another file name with “mistake” in it."
+    )
     return failed(
-        f"“{found[-1].path}” has {pairs.total()} rows{', but of other mistakes' if same else ''}; the run's "
+        f"“{path}” has {pairs.total()} rows{', but of other mistakes' if same else ''}; the run's "
         f"model makes {actual.total()} mistakes on the test part.",
         "one row for each flower of the test part whose prediction is not its species",
-        "Choose the rows where y_test and the predictions of the run's own model differ.",
+        "Choose the rows where y_test and the predictions of the run's own model differ."
+        + (again if more else ""),
     )
 
 
@@ -266,16 +282,15 @@ def _reaches(evidence: Evidence, metric: str) -> Outcome:
     return questions.metric_is_true(evidence, run, metric, truth(evidence))
 
 
-def _completeness(evidence: Evidence, run: Run) -> tuple[int, int]:
-    """How much of what is asked a run has; of equals the later one counts."""
-    words = ("confusion", "importance", "recall", "mistake")
-    has = [bool(contents.named(run, word)) for word in words]
-    return sum(has) * 2 + (claims.scoring_of(evidence, run) is not None), run.start_time
+def _added(run: Run) -> int:
+    """How many of the four files are in the run."""
+    return sum(bool(contents.named(run, word)) for word in ("confusion", "importance", "recall", "mistake"))
 
 
-def _package(requirement: str) -> str:
-    """The name of the package that a line of requirements.txt is about."""
-    return re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0].lower().replace("_", "-")
+def _completeness(evidence: Evidence, run: Run) -> tuple[int, bool, int]:
+    """How much of what is asked a run has; of equals one logged by hand counts, then the later one."""
+    answers = claims.scoring_of(evidence, run) is not None
+    return _added(run) * 2 + answers, not is_autologged(run), run.start_time
 
 
 def _no_model() -> Outcome:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from autograder.evidence import Evidence, find_registered
 from autograder.evidence.workspace_facts import Endpoint, EndpointChange, Request, ServedEntity
-from autograder.rubrics import calls, claims
+from autograder.rubrics import calls, claims, endpoints
 from autograder.rubrics.language import Outcome, Rubric, failed, not_attempted, passed
 from autograder.workspace import load_flowers
 
@@ -13,6 +13,8 @@ NAME = "IrisRandomForest"
 FORMS = ("dataframe_split", "dataframe_records")
 #: How many calls must be answered while both versions are in traffic.
 FEWEST_CALLS = 10
+#: The percentages of the version in use and of the newer one while both are in traffic, and in the end.
+TOGETHER, ALONE = (90, 10), (0, 100)
 
 
 def features(evidence: Evidence) -> pd.DataFrame:
@@ -21,9 +23,10 @@ def features(evidence: Evidence) -> pd.DataFrame:
 
 
 def the_endpoint(evidence: Evidence) -> Endpoint | None:
-    """The endpoint that is meant: the one of that name, else the only one there is."""
-    named = [endpoint for endpoint in evidence.endpoints if endpoint.name == ENDPOINT]
-    found = named or list(evidence.endpoints)
+    """The endpoint that is meant: the one of that name, else the only one; also as it was when deleted."""
+    gone = endpoints.deleted(evidence)
+    named = [endpoint for endpoint in (*evidence.endpoints, *gone) if endpoint.name == ENDPOINT]
+    found = named or list(evidence.endpoints) or gone
     return found[0] if len(found) == 1 else None
 
 
@@ -33,12 +36,10 @@ def versions(evidence: Evidence, role: str) -> set[int]:
     return {v.version for v in model.versions if v.tags.get("role") == role} if model else set()
 
 
-def history(evidence: Evidence) -> list[EndpointChange]:
-    """What was in force, since the endpoint was made last: each change of what it serves."""
+def histories(evidence: Evidence) -> list[list[EndpointChange]]:
+    """What the endpoint served, one after the other, for each time that it was made and served anything."""
     endpoint = the_endpoint(evidence)
-    own = [change for change in evidence.endpoint_changes if endpoint and change.endpoint == endpoint.name]
-    made = [n for n, change in enumerate(own) if change.what == "created"]
-    return [change for change in own[made[-1] if made else 0 :] if change.what == "updated"]
+    return [life for life in endpoints.lives(evidence, endpoint.name) if life] if endpoint else []
 
 
 def shares(evidence: Evidence, entities: tuple[ServedEntity, ...], routes: dict[str, int]) -> tuple[int, int]:
@@ -51,12 +52,35 @@ def shares(evidence: Evidence, entities: tuple[ServedEntity, ...], routes: dict[
     return percent["current"], percent["newer"]
 
 
-def own_calls(evidence: Evidence) -> list[Request]:
-    """The answered calls of the endpoint since it was made last."""
+def own_calls(evidence: Evidence, percent: tuple[int, int] | None = None) -> list[Request]:
+    """The answered calls of the endpoint: all, or those made while the calls were shared like this."""
     endpoint = the_endpoint(evidence)
     if endpoint is None:
         return []
-    return [call for call in calls.answered(evidence, endpoint.name) if call.time >= endpoint.created]
+    answered = list(calls.answered(evidence, endpoint.name))
+    if percent is None:
+        return answered
+    times = endpoints.periods(
+        evidence, endpoint.name, lambda change: shares(evidence, change.entities, change.routes) == percent
+    )
+    return [
+        call
+        for call in answered
+        if any(begun <= call.time and (ended is None or call.time <= ended) for begun, ended in times)
+    ]
+
+
+def refused_calls(evidence: Evidence, status: int) -> list[Request]:
+    """The calls of the endpoint that got this status."""
+    endpoint = the_endpoint(evidence)
+    names = {ENDPOINT, endpoint.name if endpoint else ENDPOINT}
+    return [call for call in evidence.requests if call.status == status and call.endpoint in names]
+
+
+def with_other_columns(evidence: Evidence, found: list[Request]) -> list[Request]:
+    """Those calls that brought columns, and not all of the model's among them."""
+    wanted = set(features(evidence).columns)
+    return [call for call in found if (sent := calls.columns_sent(call)) and not wanted <= sent]
 
 
 rubric = Rubric(
@@ -74,6 +98,12 @@ rollout_task = rubric.task("rollout", "Take the new version into traffic", secti
 @endpoint_task.criterion(f"There is an endpoint `{ENDPOINT}`, and it is ready", 3, ("S5", "C3"))
 def endpoint_made(evidence: Evidence) -> Outcome:
     endpoint = next((one for one in evidence.endpoints if one.name == ENDPOINT), None)
+    if endpoint is None and any(one.name == ENDPOINT for one in endpoints.deleted(evidence)):
+        return failed(
+            f"“{ENDPOINT}” was made, and deleted again.",
+            "an endpoint that is READY when the notebook ends",
+            "Leave the endpoint there, or make it again.",
+        )
     if endpoint is None and evidence.endpoints:
         return failed(
             f"The workspace has only {claims.listed(one.name for one in evidence.endpoints)}.",
@@ -94,24 +124,33 @@ def endpoint_made(evidence: Evidence) -> Outcome:
 
 @endpoint_task.criterion("It served the version in use first, and only that", 2, ("S5",))
 def began_with_current(evidence: Evidence) -> Outcome:
-    changes = history(evidence)
-    if not changes:
+    firsts = [changes[0] for changes in histories(evidence)]
+    if not firsts:
         return not_attempted("No endpoint has served anything yet.", "Make one and wait until it is ready.")
-    first = changes[0]
-    if shares(evidence, first.entities, first.routes)[0] == 100:
+    if any(shares(evidence, first.entities, first.routes)[0] == 100 for first in firsts):
         return passed("At first all calls went to the version in use.")
     return failed(
-        f"At first it served {_told(first)}.",
+        f"At first it served {_told(firsts[-1])}.",
         f"all calls to the version `current` of {NAME}",
         "Take the number from current.version when you make the endpoint.",
     )
 
 
-@call_task.criterion("There is a token with the permission CAN_QUERY and a comment", 1, ("C3", "S6"))
+@call_task.criterion(
+    "There is a token with the permission CAN_QUERY and a comment, and it is used", 1, ("C3", "S6")
+)
 def token_made(evidence: Evidence) -> Outcome:
     own = [token for token in evidence.tokens if token.permission == "CAN_QUERY"]
-    if any(token.comment.strip() for token in own):
+    meant = {token.id for token in own if token.comment.strip()}
+    used = {call.token for call in own_calls(evidence) if call.token}
+    if meant and (meant & used or not used):  # without answered calls it is they that are missing
         return passed("There is a token that may query and nothing else, and says what it is for.")
+    if meant:
+        return failed(
+            "There is a token that may query and nothing else, but the calls that were answered had another.",
+            "calls with the token that was made for them",
+            "Put the text that create_token returned into the header Authorization.",
+        )
     if own:
         return failed(
             "The token that may only query has no comment.",
@@ -137,28 +176,38 @@ def called_by_records(evidence: Evidence) -> Outcome:
 
 @errors_task.criterion("A call without a token met 401", 1, ("C3", "S6"))
 def met_401(evidence: Evidence) -> Outcome:
-    return _met(evidence, 401, "Leave the header Authorization out of one call.")
+    step = "Leave the header Authorization out of one call."
+    return _met(evidence, 401, refused_calls(evidence, 401), step)
 
 
 @errors_task.criterion("A call with wrong columns met 400", 1, ("S6",))
 def met_400(evidence: Evidence) -> Outcome:
-    return _met(evidence, 400, "Send the flowers once with the columns called f1, f2, f3, f4.")
+    every = refused_calls(evidence, 400)
+    found = with_other_columns(evidence, every)
+    if every and not found:
+        return failed(
+            f"What got 400 was no table with other columns: {calls.message(every[-1])}",
+            "a call that brings flowers, with columns that are not the model's",
+            "Send the five flowers once with the columns called f1, f2, f3, f4.",
+        )
+    step = "Send the flowers once with the columns called f1, f2, f3, f4."
+    return _met(evidence, 400, found, step)
 
 
 @errors_task.criterion("The code of the 401 was read from its answer", 2, ("S6",), needs=("met-401",))
 def read_401(evidence: Evidence) -> Outcome:
-    return _was_read(evidence, 401)
+    return _was_read(evidence, 401, refused_calls(evidence, 401))
 
 
 @errors_task.criterion("The code of the 400 was read from its answer", 2, ("S6",), needs=("met-400",))
 def read_400(evidence: Evidence) -> Outcome:
-    return _was_read(evidence, 400)
+    return _was_read(evidence, 400, with_other_columns(evidence, refused_calls(evidence, 400)))
 
 
 @rollout_task.criterion("90 percent went to the version in use, 10 to the newer one", 3, ("C3", "S5"))
 def ninety_ten(evidence: Evidence) -> Outcome:
-    changes = history(evidence)
-    if _beginning_of(evidence, (90, 10)) is not None:
+    changes = [change for life in histories(evidence) for change in life]
+    if any(shares(evidence, change.entities, change.routes) == TOGETHER for change in changes):
         return passed("For a time the newer version had 10 percent of the calls.")
     if len(changes) < 2:
         return not_attempted(
@@ -173,13 +222,7 @@ def ninety_ten(evidence: Evidence) -> Outcome:
 
 @rollout_task.criterion(f"{FEWEST_CALLS} calls were answered meanwhile", 1, ("C3",), needs=("ninety-ten",))
 def called_meanwhile(evidence: Evidence) -> Outcome:
-    begun = _beginning_of(evidence, (90, 10))
-    ended = min((c.time for c in history(evidence) if begun is not None and c.time > begun), default=None)
-    meanwhile = [
-        call
-        for call in own_calls(evidence)
-        if begun is not None and begun <= call.time and (ended is None or call.time <= ended)
-    ]
+    meanwhile = own_calls(evidence, TOGETHER)
     if len(meanwhile) >= FEWEST_CALLS:
         return passed(f"{len(meanwhile)} calls were answered while both versions were in traffic.")
     return failed(
@@ -210,14 +253,8 @@ def all_on_newer(evidence: Evidence) -> Outcome:
     "The newer version then answered the five flowers", 3, ("S6",), needs=("all-on-newer",)
 )
 def answered_by_newer(evidence: Evidence) -> Outcome:
-    last = history(evidence)[-1].time
-    mine = [call for call in own_calls(evidence) if call.version in versions(evidence, "newer")]
-    return _was_called(evidence, [call for call in mine if call.time >= last], *FORMS)
-
-
-def _beginning_of(evidence: Evidence, percent: tuple[int, int]) -> int | None:
-    times = [c.time for c in history(evidence) if shares(evidence, c.entities, c.routes) == percent]
-    return times[-1] if times else None
+    mine = [call for call in own_calls(evidence, ALONE) if call.version in versions(evidence, "newer")]
+    return _was_called(evidence, mine, *FORMS)
 
 
 def _told(change: EndpointChange) -> str:
@@ -230,12 +267,7 @@ def _was_called(evidence: Evidence, answered: list[Request], *forms: str) -> Out
     return calls.were_answered(evidence, answered, forms, features(evidence), "flowers")
 
 
-def _errors(evidence: Evidence, status: int) -> list[Request]:
-    return [call for call in evidence.requests if call.status == status]
-
-
-def _met(evidence: Evidence, status: int, step: str) -> Outcome:
-    found = _errors(evidence, status)
+def _met(evidence: Evidence, status: int, found: list[Request], step: str) -> Outcome:
     if found:
         return passed(f"The log has a call that got {status}: {calls.message(found[-1])}")
     others = sorted({call.status for call in evidence.requests if call.status >= 400})
@@ -243,7 +275,7 @@ def _met(evidence: Evidence, status: int, step: str) -> Outcome:
     return not_attempted(f"The log has no call that got {status}.{met}", step)
 
 
-def _was_read(evidence: Evidence, status: int) -> Outcome:
+def _was_read(evidence: Evidence, status: int, met: list[Request]) -> Outcome:
     name = f"error_{status}"
     runs = [run for run in evidence.runs if name in run.params]
     if not runs:
@@ -251,12 +283,10 @@ def _was_read(evidence: Evidence, status: int) -> Outcome:
             f"No run has a parameter `{name}`.", "Log the error_code of the answer in the run errors-met."
         )
     logged = max(runs, key=lambda run: run.start_time).params[name]
-    codes = {calls.error_code(call) for call in _errors(evidence, status)} - {""}
-    if logged.strip() in codes:
+    if logged.strip() in {calls.error_code(call) for call in met} - {""}:
         return passed(f"The run says “{logged}”, as the answer did.")
-    said = f"The answers with {status} said {claims.listed(sorted(codes))}." if codes else "No call got it."
     return failed(
-        f"The run says {name} = “{logged}”. {said}",
+        f"The run says {name} = “{logged}”, which is not what the answer said.",
         f"the `error_code` in the answer of a call that got {status}",
         'Take it from the answer in code: answer.json()["error_code"].',
     )

@@ -58,6 +58,7 @@ def record(  # noqa: PLR0913 (the columns of the table)
     request: bytes,
     response: bytes,
     requester: str | None,
+    token_id: str | None = None,
     client_request_id: str | None = None,
     entity: Record | None = None,
     warning: str | None = None,
@@ -68,6 +69,8 @@ def record(  # noqa: PLR0913 (the columns of the table)
         if len(body) > MOST_KEPT:
             errors.append(f"MAX_{what}_SIZE_EXCEEDED")
     metadata = {"endpoint_name": endpoint}
+    if token_id:
+        metadata["token_id"] = token_id
     if entity:
         metadata |= {
             "served_entity_name": entity["name"],

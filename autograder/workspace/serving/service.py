@@ -130,6 +130,7 @@ class Service:
             request=body,
             response=bytes(response.body),
             requester=token.user if token else None,
+            token_id=token.id if token else None,
             client_request_id=_client_request_id(body),
             entity=chosen,
             warning=warning,
