@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autograder.evidence import LoggedModel, MetricPoint, ModelFile
 from autograder.rubrics import claims
@@ -184,18 +186,35 @@ def test_what_are_no_probabilities_of_these_classes_has_no_log_loss(
         (0.5, 0.5, True),
         (0.91, 0.905, True),
         (0.90, 0.905, True),
-        (claims.TOLERANCE, 0.0, True),
-        (0.0, claims.TOLERANCE, True),
-        (0.912, 0.905, False),
-        (0.898, 0.905, False),
+        (0.9, 0.905, True),
+        (0.9, 0.906, False),
+        (0.91, 0.9045, False),
+        (0.912, 0.9125, True),
+        (0.912, 0.913, False),
+        (0.9123, 0.9124, True),
+        (0.9123, 0.9125, False),
+        (0.9123456789, 0.91235, True),
+        (0.9123456789, 0.9125, False),
+        (1.0, 0.9949, True),
+        (1.0, 0.99, False),
+        (1e-9, 0.0, True),
         (math.nan, 0.5, False),
         (math.inf, 0.5, False),
     ],
 )
-def test_a_figure_agrees_when_it_was_rounded_to_two_digits_at_most(
-    logged: float, actual: float, expected: bool
-) -> None:
+def test_a_figure_agrees_to_the_digits_that_it_has(logged: float, actual: float, expected: bool) -> None:
     assert claims.agrees(logged, actual) == expected
+
+
+@given(st.floats(0, 30), st.integers(2, 17))
+def test_honest_rounding_always_agrees(actual: float, digits: int) -> None:
+    assert claims.agrees(round(actual, digits), actual)
+    assert claims.agrees(float(f"{actual:.{digits}f}"), actual, digits)
+
+
+def test_a_figure_that_was_written_with_a_last_nought_has_that_digit() -> None:
+    assert claims.agrees(0.910, 0.9135)
+    assert not claims.agrees(0.910, 0.9135, digits=3)
 
 
 @pytest.mark.parametrize(

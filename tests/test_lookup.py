@@ -61,7 +61,16 @@ def test_every_way_to_name_a_model_finds_it(registry: tuple[Evidence, list[str],
     assert find_version(evidence, "models:/Iris@champion") == evidence.registered[0].versions[0]
 
 
-NOTHING = ["models:/m-x", "models:/Iris/3", "models:/Iris@other", "models:/Rose/1", "runs:/x/one", ""]
+NOTHING = [
+    "models:/m-x",
+    "models:/Iris/3",
+    "models:/Iris@other",
+    "models:/Rose/1",
+    "runs:/x/one",
+    "",
+    "models:/Iris/²",
+    "models:/Iris/" + "1" * 5000,
+]
 
 
 @pytest.mark.parametrize("reference", NOTHING)

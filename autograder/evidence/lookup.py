@@ -2,6 +2,9 @@
 
 from autograder.evidence.facts import Evidence, LoggedModel, ModelVersion, RegisteredModel
 
+#: No number of a version has more digits.
+LONGEST_NUMBER = 9
+
 
 def find_model(evidence: Evidence, reference: str) -> LoggedModel | None:
     """The logged model behind a reference, or None when there is none.
@@ -32,7 +35,7 @@ def find_version(evidence: Evidence, reference: str) -> ModelVersion | None:
     model = find_registered(evidence, name)
     if model is None:
         return None
-    if which.isdigit():
+    if which.isdecimal() and len(which) <= LONGEST_NUMBER:
         return _version(model, int(which))
     in_stage = [v for v in model.versions if which == "latest" or v.stage.lower() == which.lower()]
     return in_stage[-1] if in_stage else None

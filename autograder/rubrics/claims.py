@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from itertools import permutations
 
 import numpy as np
@@ -12,9 +13,10 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from autograder.evidence import Evidence, LoggedModel, Run, Scoring
 
-#: A logged metric agrees with the recomputed one when they differ by no more than this, so that a
-#: figure rounded to two digits is still right.
-TOLERANCE = 0.006
+#: Fewer digits than this after the point show as little as this many: 0.90 is logged as 0.9.
+FEWEST_DIGITS = 2
+#: A figure that was not rounded may differ from the recomputed one by this much, computed elsewhere.
+CLOSEST = 1e-4
 #: "The best" may be worse than the best by this much log-loss: closer runs are as good as equal.
 BEST_MARGIN = 0.005
 #: Parameters that change how a model is computed and not what it is, or that name another thing.
@@ -104,9 +106,23 @@ def log_loss(scoring: Scoring, truth: pd.Series) -> float | None:
     return float(sklearn_log_loss(list(truth), table, labels=names))
 
 
-def agrees(logged: float, actual: float) -> bool:
-    """Whether a logged figure is the recomputed one, rounding allowed for."""
-    return math.isfinite(logged) and abs(logged - actual) <= TOLERANCE
+def agrees(logged: float, actual: float, digits: int | None = None) -> bool:
+    """Whether a logged figure is the recomputed one, rounded to the digits that it has after its point.
+
+    ``digits`` are those that it was written with; a number that was logged tells by itself.
+    """
+    return math.isfinite(logged) and abs(logged - actual) <= tolerance(logged, digits)
+
+
+def tolerance(logged: float, digits: int | None = None) -> float:
+    """By how much a figure may differ from the recomputed one: 0.0051 with two digits, 0.00051 with three.
+
+    A little more than half of the last digit, so that honest rounding always passes; with more digits
+    CLOSEST, with fewer than FEWEST_DIGITS as with these.
+    """
+    if digits is None:
+        digits = max(0, -int(Decimal(repr(float(logged))).normalize().as_tuple().exponent))
+    return max(0.51 * 10.0 ** -max(digits, FEWEST_DIGITS), CLOSEST)
 
 
 def param(params: Mapping[str, str], name: str) -> str | None:

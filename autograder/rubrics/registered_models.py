@@ -11,6 +11,16 @@ from autograder.rubrics.language import Outcome, failed, not_attempted, passed
 
 #: A description with fewer words tells nobody anything.
 FEWEST_WORDS = 5
+#: Letters of scripts that put no blanks between words: Thai to Khmer, kana, Chinese characters.
+WITHOUT_BLANKS = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+)
+#: So many of them count as a word.
+LETTERS_A_WORD = 2
+#: The stage in which MLflow keeps a version that was deleted, and shows it to nobody.
+DELETED = "Deleted_Internal"
+#: Figures this near to the right one could be meant as it; more than MOST_GUESSES are guesses.
+NEAR, MOST_GUESSES = 0.1, 4
 
 
 def is_made_from(evidence: Evidence, version: ModelVersion, run: Run) -> bool:
@@ -40,9 +50,47 @@ def losses(evidence: Evidence, model: RegisteredModel, truth: pd.Series) -> dict
     return found
 
 
+def kinds(evidence: Evidence, model: RegisteredModel) -> dict[int, object]:
+    """What tells the models of the versions apart, by the version's number; of those that could be asked."""
+    scorings = {v.version: claims.scoring_of_model(model_of_version(evidence, v)) for v in model.versions}
+    return {number: claims.hyperparameters(scoring) for number, scoring in scorings.items() if scoring}
+
+
+def different(evidence: Evidence, model: RegisteredModel) -> list[ModelVersion]:
+    """The versions whose models differ from that of another version."""
+    known = kinds(evidence, model)
+    if len(set(known.values())) < 2:
+        return []
+    return [version for version in model.versions if version.version in known]
+
+
+def deleted_version(evidence: Evidence, name: str, after: int, runs: Iterable[Run]) -> ModelVersion | None:
+    """The last version of ``name`` above the number ``after`` that was deleted, in the stage DELETED.
+
+    What the history does not tell is that of the latest of ``runs``, which have a model each.
+    """
+    stages = [c for c in evidence.changes or () if (c.kind, c.name) == ("stage", name)]
+    made = {change.subject: change.time for change in stages if change.before is None}
+    gone = [c.subject for c in stages if c.after == DELETED and c.subject in made and int(c.subject) > after]
+    if not gone:
+        return None
+    run = max(runs, key=lambda run: run.start_time)
+    return ModelVersion(
+        version=int(gone[-1]),
+        created=made[gone[-1]],
+        stage=DELETED,
+        description="",
+        source="",
+        run_id=run.run_id,
+        model_id=run.model_ids[0],
+        status="",
+    )
+
+
 def tells_something(text: str) -> bool:
     """Whether a description has enough words to say anything."""
-    return len(re.findall(r"\w+", text)) >= FEWEST_WORDS
+    spaced = re.findall(r"\w+", WITHOUT_BLANKS.sub(" ", text))
+    return len(spaced) + len(WITHOUT_BLANKS.findall(text)) / LETTERS_A_WORD >= FEWEST_WORDS
 
 
 def is_a_sentence(text: str, where: str, call: str) -> Outcome:
@@ -67,8 +115,20 @@ def names_its_loss(evidence: Evidence, version: ModelVersion, truth: pd.Series) 
             "a version whose model loads again and gives probabilities",
             "Register the model of a candidate.",
         )
-    figures = [float(text.replace(",", ".")) for text in re.findall(r"\d+[.,]\d+", version.description)]
-    if any(claims.agrees(figure, reached) for figure in figures):
+    written = [
+        (float(f"{whole}.{digits}"), len(digits))
+        for whole, digits in re.findall(r"(\d{1,10})[.,](\d{1,20})", version.description)
+    ]
+    figures = [figure for figure, _ in written]
+    near = [figure for figure in figures if abs(figure - reached) <= NEAR]
+    if len(near) > MOST_GUESSES:
+        return failed(
+            f"The description of version {version.version} names {len(near)} figures of which each could be "
+            "meant.",
+            "one log-loss, that of this version",
+            "Name the log_loss of its run alone; what else there is to say belongs into the run.",
+        )
+    if any(claims.agrees(figure, reached, digits) for figure, digits in written):
         return passed(f"Recomputed, the log-loss of version {version.version} is {reached:.4f}, as it says.")
     if not figures:
         return not_attempted(

@@ -34,12 +34,14 @@ def variants(
     return found
 
 
-def shortcomings(evidence: Evidence, run: Run, truth: pd.Series) -> list[Outcome]:
-    """What a run logs that its model does not explain: its parameters, accuracy and log-loss."""
+def shortcomings(
+    evidence: Evidence, run: Run, truth: pd.Series, metrics: Iterable[str] = tuple(questions.METRICS)
+) -> list[Outcome]:
+    """What a run logs that its model does not explain: its parameters, and these metrics."""
     if claims.scoring_of(evidence, run) is None:
         return []
     asked = [questions.params_are_the_models(evidence, run)]
-    asked += [questions.metric_is_true(evidence, run, name, truth) for name in questions.METRICS]
+    asked += [questions.metric_is_true(evidence, run, name, truth) for name in metrics]
     return [outcome for outcome in asked if outcome.status is not Status.PASSED]
 
 

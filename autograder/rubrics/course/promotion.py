@@ -6,7 +6,7 @@ import pandas as pd
 
 from autograder.evidence import Change, Evidence, ModelVersion, RegisteredModel, find_registered
 from autograder.rubrics import crosschecks, registered_models
-from autograder.rubrics.evaluations import evaluations, is_evaluated, is_marked
+from autograder.rubrics.evaluations import ended, is_evaluated, is_marked, shown_by, still_running
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
 from autograder.workspace import load_flowers
 
@@ -35,9 +35,15 @@ def the_version(evidence: Evidence, role: str) -> ModelVersion | None:
 
 
 def the_release(evidence: Evidence) -> ModelVersion | None:
-    """The version that was released after the newer one; None while it was not."""
+    """The version that was released after the newer one; None while it was not.
+
+    One that was deleted is in the stage registered_models.DELETED, and has what the history and its run tell.
+    """
     newer, release = the_version(evidence, "newer"), the_version(evidence, "release")
-    return release if newer and release and release.version > newer.version else None
+    if newer and release and release.version > newer.version:
+        return release
+    runs = [run for run in evidence.runs if run.tags.get("role") == "release" and run.model_ids]
+    return registered_models.deleted_version(evidence, NAME, newer.version, runs) if newer and runs else None
 
 
 rubric = Rubric(
@@ -88,10 +94,9 @@ def promoted(evidence: Evidence) -> Outcome:
 def evaluated_first(evidence: Evidence) -> Outcome:
     version = the_version(evidence, "newer")
     assert version is not None
-    ended = [run.end_time for run in evaluations(evidence, version) if run.end_time is not None]
-    return crosschecks.follow_each_other(
+    return still_running(evidence, version, truth(evidence)) or crosschecks.follow_each_other(
         [
-            (f"the evaluation of version {version.version}", min(ended, default=None)),
+            (f"the evaluation of version {version.version}", ended(evidence, version, truth(evidence))),
             (f"version {version.version} in Production", _when(evidence, version, "Production")),
         ]
     )
@@ -119,12 +124,11 @@ def note_links(evidence: Evidence) -> Outcome:
     if version is None:
         return _no_versions()
     written, where = version.description, f"version {version.version}"
+    if any(run.run_id in written for run in shown_by(evidence, version, truth(evidence))):
+        return passed(f"The description of {where} names the run that evaluated it.")
     told = registered_models.is_a_sentence(written, where, "client.update_model_version")
     if told.status is not Status.PASSED:
         return told
-    own = evaluations(evidence, version)
-    if any(run.run_id in written for run in own):
-        return passed(f"The description of {where} names the run that evaluated it.")
     others = [run for run in evidence.runs if run.run_id in written]
     named = f"the run “{others[0].name}”, which does not evaluate it" if others else "no run by its id"
     return failed(
@@ -168,20 +172,22 @@ def challenger_gone(evidence: Evidence) -> Outcome:
 @roll_back.criterion("A run evaluates the released version, and its log-loss is true", 3, ("S4", "C2"))
 def release_evaluated(evidence: Evidence) -> Outcome:
     release = the_release(evidence)
-    return is_evaluated(evidence, release, truth(evidence)) if release else _no_versions()
+    return is_evaluated(evidence, release, truth(evidence)) if release else _no_release()
 
 
 @roll_back.criterion("The released version's tag `validation_status` says so", 2, ("C2",))
 def release_marked(evidence: Evidence) -> Outcome:
     release = the_release(evidence)
-    return is_marked(evidence, release, truth(evidence), limit(evidence)) if release else _no_versions()
+    if release is None or release.stage == registered_models.DELETED:
+        return _was_deleted(release) if release else _no_release()
+    return is_marked(evidence, release, truth(evidence), limit(evidence))
 
 
 @roll_back.criterion("The alias `champion` is on the newer version again", 2, ("S4", "C2"))
 def champion_back(evidence: Evidence) -> Outcome:
     version, release = the_version(evidence, "newer"), the_release(evidence)
     if version is None or release is None:
-        return _no_versions()
+        return _no_release()
     on = the_model(evidence).aliases.get("champion")
     if on == version.version:
         return passed(f"`champion` is on version {on}, which was evaluated and promoted.")
@@ -199,7 +205,7 @@ def champion_back(evidence: Evidence) -> Outcome:
 def production_back(evidence: Evidence) -> Outcome:
     version, release = the_version(evidence, "newer"), the_release(evidence)
     if version is None or release is None:
-        return _no_versions()
+        return _no_release()
     if version.stage == "Production":
         return passed(f"Version {version.version} is in Production.")
     return not_attempted(
@@ -211,8 +217,8 @@ def production_back(evidence: Evidence) -> Outcome:
 @roll_back.criterion("The released version is archived", 1, ("C2",))
 def release_archived(evidence: Evidence) -> Outcome:
     release = the_release(evidence)
-    if release is None:
-        return _no_versions()
+    if release is None or release.stage == registered_models.DELETED:
+        return _was_deleted(release) if release else _no_release()
     if release.stage == "Archived":
         return passed(f"Version {release.version} is archived.")
     return not_attempted(
@@ -224,8 +230,8 @@ def release_archived(evidence: Evidence) -> Outcome:
 @roll_back.criterion("The released version's description says why", 1, ("P5",))
 def release_described(evidence: Evidence) -> Outcome:
     release = the_release(evidence)
-    if release is None:
-        return _no_versions()
+    if release is None or release.stage == registered_models.DELETED:
+        return _was_deleted(release) if release else _no_release()
     where = f"version {release.version}"
     return registered_models.is_a_sentence(release.description, where, "client.update_model_version")
 
@@ -255,7 +261,10 @@ def _went_through(evidence: Evidence, steps: list[tuple[str, str, str]], done: s
         later = any((change.kind, change.subject, change.after) == steps[0] for change in _changes(evidence))
         return not_attempted(
             f"The history of “{NAME}” has {done} {'only after the release' if later else 'never'}.",
-            "Do this step with the client; every cell, run from the top, then does its step in its turn.",
+            "This step belongs before the release. Begin again with two new versions: call "
+            "register_candidates(again=True) once, then run the cells from the top."
+            if release
+            else "Do this step with the client.",
         )
     wanted = [step for step in steps if step in made]
     return crosschecks.went_in_order(
@@ -265,3 +274,15 @@ def _went_through(evidence: Evidence, steps: list[tuple[str, str, str]], done: s
 
 def _no_versions() -> Outcome:
     return not_attempted("The versions are not registered yet.", "Run the cell that makes them.")
+
+
+def _no_release() -> Outcome:
+    return not_attempted("The release has not happened yet.", "Run the cell that plays it, before Task 4.")
+
+
+def _was_deleted(release: ModelVersion) -> Outcome:
+    return failed(
+        f"Version {release.version}, the release, was deleted.",
+        "every version that was ever in use, so that a reader can tell what answered",
+        "Archive a bad version and say why. To try again, run the cell that plays the release once more.",
+    )

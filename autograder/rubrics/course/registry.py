@@ -2,16 +2,10 @@
 
 import pandas as pd
 
-from autograder.evidence import (
-    Evidence,
-    ModelVersion,
-    RegisteredModel,
-    Run,
-    find_registered,
-    model_of_version,
-)
+from autograder.evidence import Evidence, ModelVersion, RegisteredModel, Run, find_registered
 from autograder.rubrics import claims, crosschecks, registered_models
 from autograder.rubrics.language import Outcome, Rubric, failed, not_attempted, passed
+from autograder.rubrics.variants import shortcomings
 from autograder.workspace import load_flowers
 from autograder.workspace.candidates import ROLE
 
@@ -50,6 +44,30 @@ def the_first_version(evidence: Evidence) -> ModelVersion | None:
     ]
     # work that was done counts, also where the same model was registered again
     return max(of_best, key=lambda version: (_shown(version), version.version), default=model.versions[0])
+
+
+def the_other_version(evidence: Evidence) -> ModelVersion | None:
+    """The version that Task 3 makes: another model than some version's, and none that a candidate logged.
+
+    Of several the latest whose run says the truth, else the latest.
+    """
+    model, given = the_model(evidence), candidates(evidence)
+    own = [
+        version
+        for version in (registered_models.different(evidence, model) if model else ())
+        if not any(registered_models.is_made_from(evidence, version, run) for run in given)
+    ]
+    return max(own, key=lambda version: (not _untrue(evidence, version), version.version), default=None)
+
+
+def _untrue(evidence: Evidence, version: ModelVersion) -> list[Outcome]:
+    """What the run of a version does not say, or says wrongly."""
+    runs = [run for run in evidence.runs if registered_models.is_made_from(evidence, version, run)]
+    if runs:
+        return shortcomings(evidence, runs[0], truth(evidence), metrics=("log_loss",))
+    found = f"The model of version {version.version} was logged outside any run."
+    step = "Call log_model inside `with mlflow.start_run(...)`, and log both there, too."
+    return [failed(found, "a run that logs the model, its parameters and its log_loss", step)]
 
 
 def _shown(version: ModelVersion) -> int:
@@ -171,29 +189,44 @@ def second_version(evidence: Evidence) -> Outcome:
     return not_attempted(f"“{model.name}” has one version.", "Train another model and register it, too.")
 
 
-@second.criterion("Two versions are really different models", 3, ("C2", "S7"), needs=("second-version",))
+@second.criterion("A version is another model, which you trained", 2, ("C2", "S7"), needs=("second-version",))
 def different_models(evidence: Evidence) -> Outcome:
     model = the_model(evidence)
     assert model is not None
-    kinds: dict[object, int] = {}
-    for version in model.versions:
-        scoring = claims.scoring_of_model(model_of_version(evidence, version))
-        if scoring:
-            kinds.setdefault(claims.hyperparameters(scoring), version.version)
-    if len(kinds) > 1:
-        one, other, *_ = kinds.values()
-        return passed(f"Versions {one} and {other} differ in their hyperparameters.")
+    kinds = registered_models.kinds(evidence, model)
+    other = the_other_version(evidence)
+    if other is not None:
+        return passed(f"Version {other.version} differs from another in its hyperparameters.")
     if not kinds:
         return failed(
             f"None of the {len(model.versions)} versions has a model that could be loaded and asked.",
             "two versions whose models load again",
             "Register models by the model_uri that log_model returns.",
         )
+    if len(set(kinds.values())) > 1:
+        return failed(
+            f"The {len(model.versions)} versions of “{model.name}” are all models of the candidates.",
+            "a version whose model you trained and logged yourself",
+            "Train another model, log it in a run of its own, and register the one that you just logged.",
+        )
     return failed(
         f"The versions of “{model.name}” that could be loaded are all the same model.",
         "a second version with other hyperparameters, or of another kind",
         "Train another model, log it, and register the one that you have just logged.",
     )
+
+
+@second.criterion(
+    "Its run logs its parameters and its log-loss, and they are true",
+    1,
+    ("P1", "S7"),
+    needs=("different-models",),
+)
+def second_logged(evidence: Evidence) -> Outcome:
+    version = the_other_version(evidence)
+    assert version is not None
+    wrong = _untrue(evidence, version)
+    return wrong[0] if wrong else passed(f"The run of version {version.version} says what its model is.")
 
 
 @second.criterion("The second version has a description, too", 1, ("P5",), needs=("second-version",))
@@ -237,19 +270,19 @@ def alias_on_best(evidence: Evidence) -> Outcome:
     )
 
 
-@load_back.criterion("A version was loaded by its number, and its accuracy logged", 1, ("C2",))
+@load_back.criterion("A run names a version by its number, and its model's accuracy", 1, ("C2",))
 def loaded_by_version(evidence: Evidence) -> Outcome:
     return registered_models.was_loaded(evidence, "by_version", f"models:/{NAME}/1", r"/\d+", truth(evidence))
 
 
-@load_back.criterion("A version was loaded by the alias, and its accuracy logged", 2, ("C2",))
+@load_back.criterion("A run names a version by the alias, and its model's accuracy", 2, ("C2",))
 def loaded_by_alias(evidence: Evidence) -> Outcome:
     return registered_models.was_loaded(
         evidence, "by_alias", f"models:/{NAME}@{ALIAS}", f"@{ALIAS}", truth(evidence)
     )
 
 
-@load_back.criterion("The latest version was loaded, and its accuracy logged", 1, ("C2",))
+@load_back.criterion("A run names the latest version, and its model's accuracy", 1, ("C2",))
 def loaded_as_latest(evidence: Evidence) -> Outcome:
     return registered_models.was_loaded(
         evidence, "by_latest", f"models:/{NAME}/latest", "/latest", truth(evidence)
