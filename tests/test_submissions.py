@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from autograder import grading
-from autograder.authoring import never_lost_alone
+from autograder.authoring import RIGHT_ANSWERS, never_lost_alone
 from autograder.execution import WarmReader, collect, run_notebook
 from autograder.grading import Report, grade
 from autograder.reports import Verdict, load_verdict
@@ -181,7 +181,7 @@ def test_every_criterion_has_a_wrong_answer_that_loses_exactly_it(assignment: st
 @each_assignment
 def test_there_are_right_answers_written_differently(assignment: str) -> None:
     right = [sample for name, sample in ALL_SAMPLES[assignment].items() if name.startswith("right-")]
-    assert len(right) >= (14 if assignment == ASSIGNMENT else 4)
+    assert len(right) >= (14 if assignment == ASSIGNMENT else RIGHT_ANSWERS)
     criteria = [criterion for _, criterion in load_rubric(assignment).criteria]
     all_points = sum(criterion.points for criterion in criteria if not criterion.by_hand)
     assert all(sample.points == all_points for sample in right)
