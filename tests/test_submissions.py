@@ -5,7 +5,7 @@ each assignment the usual ones, are handed in as a class as well, to stock ``nbg
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -20,21 +20,9 @@ from autograder.reports import Verdict, load_verdict
 from autograder.rubrics import Status, assignments, load_rubric
 from autograder.samples import Sample
 from autograder.workspace.settings import Conditions
-from tests.conftest import ALL_SAMPLES, ASSIGNMENT, ROOT, make_course, run
+from tests.conftest import ALL_SAMPLES, ASSIGNMENT, HANDED_IN, ROOT, graded_in
 
 SEED = 77
-#: Also handed in to nbgrader: the usual ones of each assignment, besides those marked ``in_nbgrader``.
-USUAL = ("solution", "untouched")
-#: So many of an assignment's samples are graded as one class; classes are graded side by side.
-CLASS_SIZE = 25
-HANDED_IN = {
-    assignment: sorted(
-        name
-        for name, sample in samples.items()
-        if name in USUAL or sample.in_nbgrader or sample.only_nbgrader
-    )
-    for assignment, samples in ALL_SAMPLES.items()
-}
 QUICK = [
     (assignment, name)
     for assignment, samples in ALL_SAMPLES.items()
@@ -43,32 +31,9 @@ QUICK = [
 ]
 
 
-def graded_in(assignment: str, name: str) -> str:
-    """Which of the classes a sample is in; neighbours are in different ones, so that classes are alike."""
-    names = HANDED_IN[assignment]
-    return f"{assignment}-{names.index(name) % (1 + len(names) // CLASS_SIZE)}"
-
-
-@pytest.fixture(scope="session")
-def classes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The graded classes of this worker."""
-    return {}
-
-
 @pytest.fixture
-def graded(
-    assignment: str, name: str, classes: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Verdict, Report]:
-    which = graded_in(assignment, name)
-    if which not in classes:
-        own = ALL_SAMPLES[assignment]
-        samples = {
-            other: own[other] for other in HANDED_IN[assignment] if graded_in(assignment, other) == which
-        }
-        classes[which] = make_course(tmp_path_factory.mktemp("class") / "course", samples, assignment)
-        done = run("nbgrader", "autograde", assignment, folder=classes[which], timeout=900)
-        assert done.returncode == 0, done.stdout[-5000:]
-    kept = classes[which] / "kept" / assignment / name
+def graded(assignment: str, name: str, class_of: Callable[[str, str], Path]) -> tuple[Verdict, Report]:
+    kept = class_of(assignment, name) / "kept" / assignment / name
     return (
         load_verdict((kept / "verdict.json").read_bytes()),
         grading.load((kept / "report.json").read_bytes()),
