@@ -232,6 +232,8 @@ def new(
     root: Annotated[Path, typer.Option(help="The kit's folder.", file_okay=False, exists=True)] = Path(),
 ) -> None:
     """Begin an assignment: a rubric, a notebook, known submissions and a chapter that work, to be filled."""
+    from autograder.authoring import missing_samples
+    from autograder.samples import load_samples
     from autograder.skeleton import CannotBegin, begin_assignment
 
     try:
@@ -239,7 +241,11 @@ def new(
             typer.echo(f"wrote {path.relative_to(root.resolve())}")
     except CannotBegin as error:
         raise typer.BadParameter(str(error), param_hint="NAME") from None
-    typer.echo("Next: `make exercises`, `mlflow-kit dev table`, then `mlflow-kit dev check`.")
+    typer.echo(
+        "Next: `make exercises`, `mlflow-kit dev table`, then `mlflow-kit dev check`. It will ask for:"
+    )
+    for missing in missing_samples(load_samples(root / "tests" / "submissions" / name)):
+        typer.echo(f"  {missing}")
 
 
 @dev_app.command("check")

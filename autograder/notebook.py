@@ -62,10 +62,13 @@ class ReportView:
 
     report: "Report"
 
-    def _repr_html_(self) -> str:
+    def _ipython_display_(self) -> None:
+        """Show it beside the cell's result: nbgrader takes a result for points, and warns of other ones."""
+        from IPython.display import publish_display_data
+
         from autograder.reports import report_html
 
-        return report_html(self.report)
+        publish_display_data({"text/html": report_html(self.report), "text/plain": repr(self)})
 
     def __repr__(self) -> str:
         from autograder.reports import report_text

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -20,6 +21,18 @@ ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"
 ALL_SAMPLES = {name: load_samples(ROOT / "tests" / "submissions" / name) for name in assignments()}
 SAMPLES = ALL_SAMPLES[ASSIGNMENT]
+#: Also handed in to nbgrader: the usual ones of each assignment, besides those marked ``in_nbgrader``.
+USUAL = ("solution", "untouched")
+#: So many of an assignment's samples are graded as one class; classes are graded side by side.
+CLASS_SIZE = 25
+HANDED_IN = {
+    assignment: sorted(
+        name
+        for name, sample in samples.items()
+        if name in USUAL or sample.in_nbgrader or sample.only_nbgrader
+    )
+    for assignment, samples in ALL_SAMPLES.items()
+}
 # A shell starts what it puts into the background deaf to Ctrl-C, and so is every process below it.
 # Tests interrupt what they started, so it must hear that however the tests themselves were started.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -102,6 +115,32 @@ def course(tmp_path: Path) -> Callable[..., Path]:
         return make_course(tmp_path / "course", {name: SAMPLES[name] for name in names})
 
     return make
+
+
+def graded_in(assignment: str, name: str) -> str:
+    """Which of the classes a sample is in; neighbours are in different ones, so that classes are alike."""
+    names = HANDED_IN[assignment]
+    return f"{assignment}-{names.index(name) % (1 + len(names) // CLASS_SIZE)}"
+
+
+@pytest.fixture(scope="session")
+def class_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """The course in which the class that a sample is in was graded by stock nbgrader, once a worker.
+
+    What ``nbgrader autograde`` said is in the course's ``autograde.log``.
+    """
+
+    @cache
+    def graded(assignment: str, which: str) -> Path:
+        own = ALL_SAMPLES[assignment]
+        samples = {name: own[name] for name in HANDED_IN[assignment] if graded_in(assignment, name) == which}
+        course = make_course(tmp_path_factory.mktemp("class") / "course", samples, assignment)
+        done = run("nbgrader", "autograde", assignment, folder=course, timeout=900)
+        assert done.returncode == 0, done.stdout[-5000:]
+        (course / "autograde.log").write_text(done.stdout, encoding="utf-8")
+        return course
+
+    return lambda assignment, name: graded(assignment, graded_in(assignment, name))
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,7 @@ def test_every_topic_of_the_guide_is_either_checked_or_named_as_not_yet() -> Non
     practices = {f"P{n}" for n in range(1, 8)}
     others = {"W4", "W5", *(f"C{n}" for n in range(1, 6)), *(f"S{n}" for n in range(2, 8))}
     others |= {"L1", "L2", "L3", "T1–T5", *(f"N{n}" for n in range(1, 5))}
+    assert set(NOT_YET) >= {"C3", "C5", "S7", "P3", "P6", "T1–T5"}
     assert practices | others == set(TOPICS) | set(NOT_YET)
 
 
@@ -61,13 +62,17 @@ def test_faults_are_named(copy: Path) -> None:
         if cell.id == "check-promote":
             cell.metadata.nbgrader.points = 99
     nbformat.write(notebook, path)
-    (copy / "tests" / "submissions" / "05-promotion" / "keeps-the-challenger.toml").unlink()
+    samples = copy / "tests" / "submissions" / "05-promotion"
+    for name in ("keeps-the-challenger", "half-done", "right-for-all-versions"):
+        (samples / f"{name}.toml").unlink()
     chapter = copy / "book" / "chapters" / "promotion.md"
     chapter.write_text(chapter.read_text("utf-8").replace("## Roll back", "## Go back"), "utf-8")
     found = "\n".join(problems(copy))
     assert "the task aliases has no folded hint" in found
     assert "promote has 99 points in the notebook, 8 in the rubric" in found
     assert "no sample submission loses exactly challenger-gone" in found
+    assert "05-promotion: the sample 'half-done' is missing" in found
+    assert "begin with right-): 3; expected 4" in found
     assert "chapters/promotion has no section “roll-back”" in found
     assert "05-promotion: generating it fails" in found
 
@@ -76,6 +81,7 @@ def test_a_new_assignment_works_in_all_its_places(copy: Path) -> None:
     done = kit(copy, "new", NEW, "--title", "Compare runs")
     assert done.returncode == 0, done.stderr
     assert f"solutions/{NEW}/{NEW}.ipynb" in done.stdout
+    assert "dev check`. It will ask for:\n  the sample 'half-done' is missing\n  right answers" in done.stdout
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", "generate_assignment", NEW],
         cwd=copy,
@@ -86,11 +92,20 @@ def test_a_new_assignment_works_in_all_its_places(copy: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert kit(copy, "dev", "table").returncode == 0
+    add_what_is_missing(copy / "tests" / "submissions" / NEW)
     done = kit(copy, "dev", "check")
     assert done.stdout.strip() == "The course is consistent."
     assert done.returncode == 0
     rehearsed = kit(copy, "rehearse", NEW, f"solutions/{NEW}/{NEW}.ipynb")
     assert "1 of 1 points" in rehearsed.stdout, rehearsed.stdout + rehearsed.stderr
+
+
+def add_what_is_missing(samples: Path) -> None:
+    """The other right answers, and one that is half done."""
+    one = (samples / "right-with-another-metric.toml").read_text("utf-8")
+    for n in range(3):
+        (samples / f"right-{n}.toml").write_text(one.replace("log_loss", f"metric-{n}"), "utf-8")
+    shutil.copy(samples / "untouched.toml", samples / "half-done.toml")
 
 
 @pytest.mark.parametrize("name", ["comparing", "3-comparing", "03-Comparing", "03_comparing", "../03-x"])

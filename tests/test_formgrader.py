@@ -1,37 +1,15 @@
 """Formgrader, in a real browser, shows the scores that the evidence earned."""
 
-import contextlib
-import re
-import subprocess
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ASSIGNMENT, CHROMIUM, environment, needs_browser, run
+from tests.conftest import ASSIGNMENT, CHROMIUM, needs_browser, run
+from tests.jupyter import TOKEN, serving
 from tests.test_book import CHROMIUM_ARGUMENTS
 
 pytestmark = pytest.mark.xdist_group("notebook")
-
-
-@contextlib.contextmanager
-def serving(folder: Path, private_folder: Path) -> Iterator[str]:
-    """The address of a Jupyter server on a course, with formgrader."""
-    command = ["jupyter", "server", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"]
-    command += ["--IdentityProvider.token=secret"]
-    private = {name: str(private_folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
-    log = private_folder / "server.log"
-    with log.open("w") as file:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment(**private), stdout=file, stderr=subprocess.STDOUT
-        )
-    try:
-        yield _address(log, server)
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 @pytest.fixture
@@ -44,19 +22,6 @@ def formgrader(course: Callable[..., Path], tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def _address(log: Path, server: subprocess.Popen[bytes], seconds: float = 60) -> str:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and server.poll() is None:
-        found = re.search(r"(http://127\.0\.0\.1:\d+)/", log.read_text())
-        # the address is logged a moment before the server listens on it
-        with contextlib.suppress(OSError):
-            if found:
-                urllib.request.urlopen(f"{found[1]}/api?token=secret", timeout=10).close()
-                return found[1]
-        time.sleep(0.2)
-    raise RuntimeError(log.read_text())
-
-
 @needs_browser
 def test_formgrader_shows_the_scores_and_the_report(formgrader: str, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
@@ -66,7 +31,7 @@ def test_formgrader_shows_the_scores_and_the_report(formgrader: str, tmp_path: P
             tmp_path / "profile",
             executable_path=str(CHROMIUM),
             args=CHROMIUM_ARGUMENTS,
-            extra_http_headers={"Authorization": "token secret"},
+            extra_http_headers={"Authorization": f"token {TOKEN}"},
         )
         page = browser.new_page()
         page.goto(f"{formgrader}/formgrader/manage_submissions/{ASSIGNMENT}")

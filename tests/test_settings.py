@@ -1,5 +1,6 @@
 """What an instructor may set, and what becomes of it in the notebook, the exercise and the gradebook."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from autograder.rubrics import load_rubric
 from autograder.rubrics.course.tracking import truth
 from autograder.workspace import load_flowers, settings
 from autograder.workspace.settings import SettingsError, load_settings
-from tests.conftest import ASSIGNMENT, run
+from tests.conftest import ALL_SAMPLES, ASSIGNMENT, make_course, run
 
 TABLE = "length,width,kind\n" + "\n".join(
     f"{base + n / 10},{base * 2 - n / 7},{kind}" for kind, base in (("red", 3), ("blue", 9)) for n in range(9)
@@ -147,6 +148,44 @@ def test_points_deadline_and_data_reach_the_exercise_the_grade_and_the_gradebook
         assert (notebook.score, notebook.max_score) == (26, 26)
         assert notebook.late_submission_penalty == pytest.approx(0.2 * 26)
         assert {grade.max_score for grade in notebook.grades if grade.name == "experiment"} == {4}
+
+
+def late_points(course: Path, assignment: str) -> dict[str, float]:
+    """What ``nbgrader export`` writes of the one submission's points."""
+    done = run("nbgrader", "export", "--to", "grades.csv", folder=course)
+    assert done.returncode == 0, done.stdout
+    with (course / "grades.csv").open(encoding="utf-8") as file:
+        (row,) = (row for row in csv.DictReader(file) if row["assignment"] == assignment)
+    return {name: float(row[name]) for name in ("raw_score", "late_submission_penalty", "score")}
+
+
+def test_what_a_person_gives_a_late_submission_is_penalised_once_whatever_the_order(tmp_path: Path) -> None:
+    assignment = "10-capstone"
+    root = make_course(tmp_path, {"ann": ALL_SAMPLES[assignment]["half-done"]}, assignment)
+    write(root / "solutions" / assignment, "deadline = 2026-03-01T12:00:00Z\nlate_penalty = 0.1")
+    (root / "submitted" / "ann" / assignment / "timestamp.txt").write_text("2026-03-02 13:00:00 UTC")
+    done = run("nbgrader", "autograde", assignment, folder=root)
+    assert done.returncode == 0, done.stdout
+    before = late_points(root, assignment)
+    assert before["late_submission_penalty"] == pytest.approx(0.2 * before["raw_score"])
+
+    with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as gradebook:  # as formgrader does
+        note = gradebook.find_grade("note", assignment, assignment, "ann")
+        note.manual_score, note.needs_manual_grade = 5, False
+        gradebook.db.commit()
+    done = run("nbgrader", "generate_feedback", assignment, folder=root)
+    assert done.returncode == 0, done.stdout
+    whole = before["raw_score"] + 5
+    assert f"Late submission penalty: {0.2 * whole:.12g}"[:30] in done.stdout
+    expected = {
+        "raw_score": whole,
+        "late_submission_penalty": pytest.approx(0.2 * whole),
+        "score": pytest.approx(0.8 * whole),
+    }
+    assert late_points(root, assignment) == expected
+    done = run("nbgrader", "autograde", assignment, "--force", folder=root)
+    assert done.returncode == 0, done.stdout
+    assert late_points(root, assignment) == expected
 
 
 def test_settings_that_do_not_fit_stop_generating_and_grading_with_their_words(

@@ -5,7 +5,7 @@ each assignment the usual ones, are handed in as a class as well, to stock ``nbg
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -13,28 +13,18 @@ import nbformat
 import pytest
 
 from autograder import grading
-from autograder.authoring import never_lost_alone
+from autograder.authoring import RIGHT_ANSWERS, never_lost_alone
 from autograder.execution import WarmReader, collect, run_notebook
 from autograder.grading import Report, grade
 from autograder.reports import Verdict, load_verdict
 from autograder.rubrics import Status, assignments, load_rubric
 from autograder.samples import Sample
+from autograder.workspace.data import PUBLIC_SEED
 from autograder.workspace.settings import Conditions
-from tests.conftest import ALL_SAMPLES, ASSIGNMENT, ROOT, make_course, run
+from tests.conftest import ALL_SAMPLES, ASSIGNMENT, HANDED_IN, ROOT, graded_in
 
 SEED = 77
-#: Also handed in to nbgrader: the usual ones of each assignment, besides those marked ``in_nbgrader``.
-USUAL = ("solution", "untouched")
-#: So many of an assignment's samples are graded as one class; classes are graded side by side.
-CLASS_SIZE = 25
-HANDED_IN = {
-    assignment: sorted(
-        name
-        for name, sample in samples.items()
-        if name in USUAL or sample.in_nbgrader or sample.only_nbgrader
-    )
-    for assignment, samples in ALL_SAMPLES.items()
-}
+OTHER_SEEDS = (1, 20)
 QUICK = [
     (assignment, name)
     for assignment, samples in ALL_SAMPLES.items()
@@ -43,32 +33,17 @@ QUICK = [
 ]
 
 
-def graded_in(assignment: str, name: str) -> str:
-    """Which of the classes a sample is in; neighbours are in different ones, so that classes are alike."""
-    names = HANDED_IN[assignment]
-    return f"{assignment}-{names.index(name) % (1 + len(names) // CLASS_SIZE)}"
-
-
-@pytest.fixture(scope="session")
-def classes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The graded classes of this worker."""
-    return {}
+#: Those whose figures are another seed's: they must be told from true ones under every seed.
+TYPED = [
+    (assignment, name)
+    for assignment, name in QUICK
+    if any(f"({PUBLIC_SEED})" in str(edit) for edit in ALL_SAMPLES[assignment][name].cells.values())
+]
 
 
 @pytest.fixture
-def graded(
-    assignment: str, name: str, classes: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Verdict, Report]:
-    which = graded_in(assignment, name)
-    if which not in classes:
-        own = ALL_SAMPLES[assignment]
-        samples = {
-            other: own[other] for other in HANDED_IN[assignment] if graded_in(assignment, other) == which
-        }
-        classes[which] = make_course(tmp_path_factory.mktemp("class") / "course", samples, assignment)
-        done = run("nbgrader", "autograde", assignment, folder=classes[which], timeout=900)
-        assert done.returncode == 0, done.stdout[-5000:]
-    kept = classes[which] / "kept" / assignment / name
+def graded(assignment: str, name: str, class_of: Callable[[str, str], Path]) -> tuple[Verdict, Report]:
+    kept = class_of(assignment, name) / "kept" / assignment / name
     return (
         load_verdict((kept / "verdict.json").read_bytes()),
         grading.load((kept / "report.json").read_bytes()),
@@ -85,11 +60,14 @@ def reader() -> Iterator[WarmReader]:
 each_assignment = pytest.mark.parametrize("assignment", assignments())
 
 
-@pytest.mark.parametrize(("assignment", "name"), QUICK)
+@pytest.mark.parametrize(
+    ("assignment", "name", "seed"),
+    [(*quick, SEED) for quick in QUICK] + [(*typed, seed) for typed in TYPED for seed in OTHER_SEEDS],
+)
 def test_it_gets_exactly_its_outcomes(
-    assignment: str, name: str, reader: WarmReader, quick_kernels: None
+    assignment: str, name: str, seed: int, reader: WarmReader, quick_kernels: None
 ) -> None:
-    sample, rubric, conditions = ALL_SAMPLES[assignment][name], load_rubric(assignment), Conditions(SEED)
+    sample, rubric, conditions = ALL_SAMPLES[assignment][name], load_rubric(assignment), Conditions(seed)
     notebook = nbformat.reads(sample.content(*sources(assignment)), as_version=4)
     checks = {task.id for task in rubric.tasks}
     for cell in notebook.cells:
@@ -181,7 +159,7 @@ def test_every_criterion_has_a_wrong_answer_that_loses_exactly_it(assignment: st
 @each_assignment
 def test_there_are_right_answers_written_differently(assignment: str) -> None:
     right = [sample for name, sample in ALL_SAMPLES[assignment].items() if name.startswith("right-")]
-    assert len(right) >= (14 if assignment == ASSIGNMENT else 4)
+    assert len(right) >= (14 if assignment == ASSIGNMENT else RIGHT_ANSWERS)
     criteria = [criterion for _, criterion in load_rubric(assignment).criteria]
     all_points = sum(criterion.points for criterion in criteria if not criterion.by_hand)
     assert all(sample.points == all_points for sample in right)

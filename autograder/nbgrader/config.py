@@ -51,6 +51,7 @@ def configure(c: Any, every_folder: bool = True) -> None:
     c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", *EVIDENCE_FILES]
     c.GenerateAssignment.preprocessors = GENERATE
     c.AssignLatePenalties.plugin_class = "autograder.nbgrader.late.DailyPenalty"
+    c.ExportApp.plugin_class = "autograder.nbgrader.late.GradesExport"
     c.Autograde.exporter_class = "autograder.nbgrader.exporter.SubmissionExporter"
     c.Autograde.sanitize_preprocessors = SANITIZE
     c.Autograde.autograde_preprocessors = AUTOGRADE

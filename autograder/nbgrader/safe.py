@@ -11,10 +11,12 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
+from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
 
 from autograder.evidence.text import plain
+from autograder.nbgrader.late import renew_penalty
 
 #: Shown as pictures; everything else that an output offers is shown as text.
 PICTURES = ("image/png", "image/jpeg")
@@ -62,7 +64,14 @@ class FeedbackExporter(HTMLExporter):
     def from_notebook_node(
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **settings: Any
     ) -> tuple[Any, dict[str, Any]]:
-        """The page, without the scripts of the template: what they do is typeset mathematics."""
+        """The page, without the scripts of the template: what they do is typeset mathematics.
+
+        What is taken off for being late is computed from the points of now, a person's included.
+        """
+        if self.parent and (of := (resources or {}).get("nbgrader")):
+            with Gradebook(of["db_url"]) as gradebook:
+                submission = gradebook.find_submission(of["assignment"], of["student"])
+                renew_penalty(gradebook, self.parent.coursedir, submission)
         page, resources = super().from_notebook_node(nb, resources, **settings)
         meta = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         return HEAD.sub(lambda head: head[0] + meta, NEEDLESS.sub("", page), count=1), resources
