@@ -14,7 +14,7 @@ import pytest
 from autograder.workspace.server import start_server
 from autograder.workspace.serving.access import PATIENCE_VARIABLE
 from autograder.workspace.serving.service import PATIENCE_VARIABLE as ANSWER_PATIENCE_VARIABLE
-from tests.served import FLOWERS, SPLIT, Served, config, refused
+from tests.served import FLOWERS, SPLIT, Served, config, refused, until
 
 pytestmark = pytest.mark.xdist_group("serving bad input")
 
@@ -302,21 +302,20 @@ def test_models_that_are_stuck_are_504_and_hold_up_no_other(
     monkeypatch.setenv(ANSWER_PATIENCE_VARIABLE, "4")
     served.start()
     try:
-        assert served.ask_model("Word", "1").status_code == 200
+        served.create("stuck", ("Stuck", "1", 100))  # in memory: it is its predict that does not end
         with ThreadPoolExecutor(24) as pool:
             # more than a model answers at once, and more than asyncio has threads
             late = [pool.submit(served.ask_model, name, "1") for name in ("Stuck", "StuckEarly") * 12]
-            while not all(each.done() for each in late):
-                for version in "12":  # the first is in memory, the second is not at first
-                    assert served.ask_model("Word", version).status_code == 200
-                time.sleep(0.2)
-            told = ("the model's predict took longer", "loading the model, which goes on, took longer")
-            for number, each in enumerate(late):
-                refused(each.result(), 504, "within 4 seconds", told[number % 2])
-                assert each.result().headers["x-request-id"]
+        told = ("the model's predict took longer", "loading the model, which goes on, took longer")
+        for number, each in enumerate(late):
+            refused(each.result(), 504, "within 4 seconds", told[number % 2])
+            assert each.result().headers["x-request-id"]
+        assert held.exists()  # they are at it still, and others are found, loaded and asked
+        for version in "12":
+            until(lambda version=version: served.ask_model("Word", version).status_code == 200)
         held.unlink()
         for name in ("Stuck", "StuckEarly"):
-            assert served.ask_model(name, "1").json() == {"predictions": ["done"]}
+            until(lambda name=name: served.ask_model(name, "1").status_code == 200)
     finally:
         held.unlink(missing_ok=True)
         served.close()
