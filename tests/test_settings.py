@@ -7,14 +7,17 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
+from sklearn.datasets import load_iris
 
 from autograder.evidence import Evidence
+from autograder.grading import Report
 from autograder.notebook import open_exercise
-from autograder.rubrics import load_rubric
+from autograder.rehearsal import rehearse
+from autograder.rubrics import Status, load_rubric
 from autograder.rubrics.course.tracking import truth
 from autograder.workspace import load_flowers, settings
 from autograder.workspace.settings import SettingsError, load_settings
-from tests.conftest import ALL_SAMPLES, ASSIGNMENT, make_course, run
+from tests.conftest import ALL_SAMPLES, ASSIGNMENT, ROOT, make_course, run
 
 TABLE = "length,width,kind\n" + "\n".join(
     f"{base + n / 10},{base * 2 - n / 7},{kind}" for kind, base in (("red", 3), ("blue", 9)) for n in range(9)
@@ -75,6 +78,7 @@ def test_what_makes_no_sense_is_named_with_its_file(tmp_path: Path, text: str, w
             "[points]\nown-experimnt = 1",
             "name the criterion 'own-experimnt'; expected one of: own-experiment, ",
         ),
+        ("[thresholds]\nlog_loss = nan", "finite"),
         ("[thresholds]\naccuracy = 1", "name the threshold 'accuracy'; it has none"),
     ],
 )
@@ -148,6 +152,40 @@ def test_points_deadline_and_data_reach_the_exercise_the_grade_and_the_gradebook
         assert (notebook.score, notebook.max_score) == (26, 26)
         assert notebook.late_submission_penalty == pytest.approx(0.2 * 26)
         assert {grade.max_score for grade in notebook.grades if grade.name == "experiment"} == {4}
+
+
+def rehearsed(assignment: str, name: str, folder: Path, text: str) -> Report:
+    """The report on a sample in a folder with these settings and the table."""
+    notebooks = (
+        nbformat.read(ROOT / kind / assignment / f"{assignment}.ipynb", as_version=4)
+        for kind in ("solutions", "exercises")
+    )
+    path = write(folder, text) / f"{assignment}.ipynb"
+    path.write_text(ALL_SAMPLES[assignment][name].content(*notebooks), encoding="utf-8")
+    return rehearse(assignment, path, seed=5)
+
+
+def test_another_threshold_is_what_the_notebook_states_and_the_rubric_asks(
+    tmp_path: Path, quick_kernels: None
+) -> None:
+    """Under it the newer version does not pass either: marking it as passed is wrong, computing is right."""
+    lower = "[thresholds]\nlog_loss = 0.05"
+    wrong = rehearsed("05-promotion", "marks-everything-as-passed", tmp_path, lower)
+    right = rehearsed("05-promotion", "solution", tmp_path, lower)
+    assert {r.id: r.outcome.status for r in wrong.results}["newer-marked"] == Status.FAILED
+    assert {r.id: r.outcome.status for r in right.results}["newer-marked"] == Status.PASSED
+
+
+@pytest.mark.parametrize("assignment", ["02-logging-patterns", "04-registry", "06-serving"])
+def test_the_solution_earns_all_on_an_instructor_s_own_table(
+    assignment: str, tmp_path: Path, quick_kernels: None
+) -> None:
+    beetles = load_iris(as_frame=True).frame
+    beetles.columns = ["head", "thorax", "wing", "leg", "kind"]
+    beetles.kind = beetles.kind.map({0: "ground", 1: "stag", 2: "longhorn"})
+    beetles.to_csv(tmp_path / "beetles.csv", index=False)
+    report = rehearsed(assignment, "solution", tmp_path, "[data]\ntable = 'beetles.csv'\nspread = 1.5")
+    assert {r.id for r in report.results if r.outcome.status is not Status.PASSED} == set(), report
 
 
 def late_points(course: Path, assignment: str) -> dict[str, float]:
