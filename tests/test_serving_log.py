@@ -95,6 +95,7 @@ def test_a_call_is_logged_with_all_that_it_was(served: Served) -> None:
         "requester": "ada",
         "request_metadata": {
             "endpoint_name": "logged",
+            "token_id": served.bearer["Authorization"].removeprefix("Bearer dapi")[:8],
             "served_entity_name": "Word-1",
             "model_name": "Word",
             "model_version": "1",
@@ -120,6 +121,7 @@ def test_a_refused_call_is_logged_too(
     row = logged(served, answer)
     assert answer.status_code == row["status_code"] == status
     assert row["requester"] == ("ada" if status in (400, 404) else None)
+    assert ("token_id" in row["request_metadata"]) == (status in (400, 404))
     assert row["request_metadata"]["endpoint_name"] == path.split("/")[2]
     assert row["request_metadata"].get("model_version") == version
     assert row["response"] == answer.text

@@ -15,9 +15,9 @@ LOOKED_AT = 900
 MOST_FIELDS = 6
 #: A field is of one colour when at least this share of its inner part is; the rest may be its number.
 FLAT = 0.5
-#: Fields are of one grid when the gap between them is no more than this share of a field: one between them
-#: may be missed, as a number in it covers too much of it.
-NEAR = 1.1
+#: Fields are of one grid when the gap between them is no more than this share of a field; that between two
+#: plots beside each other is larger.
+NEAR = 0.5
 
 Box = tuple[slice, slice]
 

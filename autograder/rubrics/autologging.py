@@ -12,10 +12,14 @@ def is_autologged(run: Run) -> bool:
 def missing_params(evidence: Evidence, run: Run) -> list[str]:
     """The parameters of the run's model that the run does not have, if these are the most of them.
 
-    Autologging logs all of a model's. Of a search it logs its own, not all of the best that it found.
+    Autologging logs all of a model's. Of a search it logs its own, not all of the best that it found,
+    which it logs as a second model.
     """
-    scoring = claims.scoring_of(evidence, run)
-    if scoring is None or scoring.estimator.endswith("SearchCV"):
-        return []
-    missing = sorted(set(scoring.params) - set(run.params))
-    return missing if len(missing) * 2 > len(scoring.params) else []
+    models = [model for model in evidence.models if model.model_id in run.model_ids]
+    lacking: list[str] = []
+    for scoring in filter(None, map(claims.scoring_of_model, models)):
+        missing = sorted(set(scoring.params) - set(run.params))
+        if scoring.estimator.endswith("SearchCV") or len(missing) * 2 <= len(scoring.params):
+            return []
+        lacking = missing
+    return lacking
