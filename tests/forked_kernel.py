@@ -20,7 +20,7 @@ from autograder.execution.kernel import BoundedKernelManager
 from tests.become_kernel import be_a_kernel
 
 #: Seconds until a kernel that does not listen is given up.
-PATIENCE = 30
+PATIENCE = 90
 NAME = "mlflow-kit-forked"
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.preloaded"])

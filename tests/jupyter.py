@@ -35,7 +35,7 @@ def serving(folder: Path, private_folder: Path) -> Iterator[str]:
         server.wait(30)
 
 
-def _address(log: Path, server: subprocess.Popen[bytes], seconds: float = 60) -> str:
+def _address(log: Path, server: subprocess.Popen[bytes], seconds: float = 180) -> str:
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
         found = re.search(r"(http://127\.0\.0\.1:\d+)/", log.read_text())

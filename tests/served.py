@@ -188,7 +188,7 @@ def config(*entities: tuple[str, str, int]) -> dict[str, Any]:
     }
 
 
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+def until(holds: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until something holds; fail when it does not in time."""
     end = time.monotonic() + seconds
     while not holds():

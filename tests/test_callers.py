@@ -117,7 +117,7 @@ def serving(home: Path, *more: str, **settings: str) -> Iterator[str]:
             process.wait(30)
 
 
-def _wait(address: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def _wait(address: str, process: subprocess.Popen[bytes], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         try:

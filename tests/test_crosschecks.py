@@ -110,7 +110,7 @@ def test_a_version_of_a_worse_run_names_both_runs(project: Evidence) -> None:
 
 def test_a_run_within_the_margin_is_as_good_as_the_best(project: Evidence) -> None:
     five = run_of(project, 5)
-    worse = replace(run_of(project, 2), metrics={"log_loss": five.metrics["log_loss"] + 0.004})
+    worse = replace(run_of(project, 2), metrics={"log_loss": round(five.metrics["log_loss"] + 0.004, 2)})
     score = next(m.scoring for m in project.models if m.model_id in five.model_ids)
     models = tuple(replace(model, scoring=score) for model in project.models)
     assert best(replace(with_run(project, worse), models=models), "models:/Iris/1").status is Status.PASSED

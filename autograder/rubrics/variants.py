@@ -20,13 +20,15 @@ def variants(
 ) -> list[Run]:
     """Those of the finished runs whose models differ from that of ``besides`` and from each other.
 
-    Of several runs of one variant, the one that says the truth counts.
+    Of several runs of one variant, the one that says the truth counts, and of equals the latest: a first
+    try that was mended is no fault. The most truthful and latest come first.
     """
     known = claims.scoring_of(evidence, besides) if besides else None
     seen = {claims.hyperparameters(known)} if known else set()
     finished = [run for run in runs if run is not besides and run.status == "FINISHED"]
     found = []
-    for run in sorted(finished, key=lambda run: len(shortcomings(evidence, run, truth))):
+    order = {run.run_id: (len(shortcomings(evidence, run, truth)), -run.start_time) for run in finished}
+    for run in sorted(finished, key=lambda run: order[run.run_id]):
         scoring = claims.scoring_of(evidence, run)
         if scoring is not None and claims.hyperparameters(scoring) not in seen:
             seen.add(claims.hyperparameters(scoring))
