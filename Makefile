@@ -16,6 +16,7 @@ test: $(VENV)/installed check ## everything that CI checks
 
 check: $(VENV)/installed
 	ruff check .
+	codespell
 	ruff format --check .
 	mypy
 	lint-imports --no-cache

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbformat import NotebookNode
 
 from autograder.batch import tools_environment
@@ -52,6 +53,23 @@ NOT_YET = {
     "P6": "tag runs for grouping",
     "T1–T5": "troubleshooting",
 }
+#: All topics of the guide, by their ids. Each is taught by a chapter that says so: ``% covers: W0 W1``.
+TAUGHT = tuple(
+    f"{letter}{number}"
+    for letter, numbers in {
+        "W": range(7),
+        "C": range(1, 6),
+        "S": range(1, 8),
+        "L": range(1, 4),
+        "P": range(1, 8),
+        "T": range(1, 6),
+        "F": range(1, 3),
+        "D": range(1, 2),
+        "R": range(1, 5),
+        "N": range(1, 5),
+    }.items()
+    for number in numbers
+)
 #: Samples that every assignment has, by name, and of how many ways to do it right it has one.
 EXPECTED = ("solution", "untouched", "half-done")
 RIGHT_ANSWERS = 4
@@ -67,13 +85,33 @@ def problems(root: Path) -> Iterator[str]:
     covered = {id for name in known for _, criterion in load_rubric(name).criteria for id in criterion.covers}
     yield from (f"no criterion covers {id} ({TOPICS[id]})" for id in TOPICS if id not in covered)
     yield from (f"a criterion covers {id}, which is no topic" for id in sorted(covered - set(TOPICS)))
-    if not (root / TABLE).is_file() or (root / TABLE).read_text(encoding="utf-8") != graded_page():
+    taught = taught_in(root)
+    yield from (f"no chapter covers {id}" for id in TAUGHT if id not in taught)
+    yield from (f"{taught[id][0]} covers {id}, which is no topic" for id in taught if id not in TAUGHT)
+    if not (root / TABLE).is_file() or (root / TABLE).read_text(encoding="utf-8") != graded_page(root):
         yield f"{TABLE} is not what the rubrics say: run `mlflow-kit dev table`"
     yield from _not_regenerated(root)
 
 
-def graded_page() -> str:
-    """The book's page on what is graded, and what of the guide has no exercise yet, made from the rubrics."""
+def taught_in(root: Path) -> dict[str, list[str]]:
+    """The chapters that teach a topic of the guide, such as ``chapters/why``, by the topic's id."""
+    contents = yaml.safe_load((root / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    pages = [contents["root"], *(page["file"] for part in contents["parts"] for page in part["chapters"])]
+    taught: dict[str, list[str]] = {}
+    for page in pages:
+        path = root / "book" / f"{page}.md"
+        said = path.read_text(encoding="utf-8") if path.is_file() else ""
+        for line in re.findall(r"^% covers: (.+)$", said, re.MULTILINE):
+            for id in line.split():
+                taught.setdefault(id, []).append(page)
+    return taught
+
+
+def graded_page(root: Path) -> str:
+    """The book's page on what is graded, what of the guide has no exercise yet, and where all is taught.
+
+    Made from the rubrics, and from what the chapters say that they cover.
+    """
     lines = [
         "# What is graded",
         "",
@@ -97,6 +135,11 @@ def graded_page() -> str:
             )
     lines += ["", "## No exercise yet", ""]
     lines += [f"- {id}: {what}" for id, what in NOT_YET.items()]
+    lines += ["", "## Where each topic is taught", "", "| Topic | Chapters |", "| --- | --- |"]
+    taught = taught_in(root)
+    for id in TAUGHT:
+        links = [f"{{doc}}`/{page}`" for page in taught.get(id, ())]
+        lines.append(f"| {id} | {', '.join(links)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -271,7 +271,7 @@ def dev_table(
     """Write the book's page on what is graded, from the rubrics."""
     from autograder.authoring import TABLE, graded_page
 
-    (root / TABLE).write_text(graded_page(), encoding="utf-8")
+    (root / TABLE).write_text(graded_page(root), encoding="utf-8")
     typer.echo(f"wrote {TABLE}")
 
 

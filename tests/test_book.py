@@ -1,22 +1,33 @@
 """The book builds strictly, without network, and reads in a browser: light, dark and on a phone."""
 
 import functools
+import gzip
 import http.server
+import re
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from autograder.rubrics import assignments, load_rubric
-from tests.conftest import ASSIGNMENT, CHROMIUM, ROOT, needs_browser, run
+from tests.conftest import CHROMIUM, ROOT, needs_browser, run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page, Response
 
 pytestmark = pytest.mark.xdist_group("book")
 
 TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = ["index.html", *(f"{c['file']}.html" for part in TOC["parts"] for c in part["chapters"])]
+#: Bytes of a page without its pictures, as a server sends it, and of a picture.
+LARGEST_PAGE = 350_000
+LARGEST_PICTURE = 120_000
 CHROMIUM_ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -70,43 +81,108 @@ def address(built: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@needs_browser
-@pytest.mark.parametrize("look", [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
-@pytest.mark.parametrize("served", ["http", "file"])
-def test_every_page_reads_alone(
-    built: Path, address: str, tmp_path: Path, look: tuple[int, str], served: str
-) -> None:
+@contextmanager
+def browser(profile: Path, width: int = 1280, scheme: str = "light") -> "Iterator[BrowserContext]":
+    """A real browser, of a reader with a screen so wide who likes a scheme."""
     from playwright.sync_api import sync_playwright
 
-    width, scheme = look
-    base = address if served == "http" else built.as_uri() + "/"
-    foreign: list[str] = []
-    errors: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile",
+        context = playwright.chromium.launch_persistent_context(
+            profile,
             executable_path=str(CHROMIUM),
             args=CHROMIUM_ARGUMENTS,
             viewport={"width": width, "height": 844},
             color_scheme=scheme,  # type: ignore[arg-type]
+            reduced_motion="reduce",
         )
-        for name in PAGES:
-            page = browser.new_page()
+        yield context
+        context.close()
+
+
+def visit(page: "Page", address: str) -> None:
+    """Open a page and wait until its scripts have repaired what they repair."""
+    page.goto(address, wait_until="load")
+    page.wait_for_timeout(400)
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    "look", [("http", 1280, "light"), ("http", 1280, "dark"), ("http", 390, "light"), ("file", 390, "dark")]
+)
+def test_every_page_reads_alone_and_bars_nobody(
+    built: Path, address: str, tmp_path: Path, look: tuple[str, int, str]
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    served, width, scheme = look
+    base = address if served == "http" else built.as_uri() + "/"
+    foreign: list[str] = []
+    wrong: list[str] = []
+    with browser(tmp_path / "profile", width, scheme) as context:
+        for name in [*PAGES, "404.html", "search.html"]:
+            page = context.new_page()
             page.on(
                 "request",
                 lambda r: None if r.url.startswith((base, "data:", "blob:")) else foreign.append(r.url),
             )
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-            page.goto(base + name, wait_until="load")
-            page.wait_for_timeout(500)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} scrolls sideways"
-            assert page.evaluate("document.documentElement.dataset.theme") == scheme
-            assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0 && i.alt)"), name
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+            visit(page, base + name)
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                wrong.append(f"{name} scrolls sideways")
+            if page.evaluate("document.documentElement.dataset.theme") != scheme:
+                wrong.append(f"{name} is not {scheme}")
+            if not page.evaluate("[...document.images].every(i => i.naturalWidth > 0 && i.alt)"):
+                wrong.append(f"{name} has a picture that is missing, or without words")
+            for violation in Axe().run(page).response["violations"]:
+                node = violation["nodes"][0]
+                wrong.append(
+                    f"{name}: {violation['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
+                )
             page.close()
-        browser.close()
     assert not foreign
-    assert not errors
+    assert not wrong, "\n".join(wrong)
+
+
+@needs_browser
+def test_search_finds_and_the_copy_button_copies(address: str, tmp_path: Path) -> None:
+    with browser(tmp_path / "profile") as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.goto(f"{address}search.html?q=alias")
+        found = page.locator("#search-results li a").first
+        found.wait_for(timeout=20_000)
+        links = page.locator("#search-results li a").evaluate_all("all => all.map(a => a.href)")
+        assert any("chapters/promotion" in link for link in links)
+        found.click()
+        page.wait_for_load_state("load")
+        assert "alias" in page.inner_text("article").lower()
+        visit(page, f"{address}chapters/tracking.html")
+        cell = page.locator("div.cell_input div.highlight").nth(1)
+        cell.hover()
+        cell.locator("button.copybtn").click()
+        page.wait_for_timeout(200)
+        assert page.evaluate("navigator.clipboard.readText()").strip() == cell.inner_text().strip()
+
+
+@needs_browser
+def test_pages_and_pictures_are_light(built: Path, address: str, tmp_path: Path) -> None:
+    with browser(tmp_path / "profile") as context:
+        for name in PAGES:
+            page = context.new_page()
+            loaded: dict[str, int] = {}
+
+            def weigh(response: "Response", loaded: dict[str, int] = loaded) -> None:
+                if response.ok and response.request.resource_type != "image":
+                    body = response.body()
+                    loaded[response.url] = min(len(gzip.compress(body)), len(body))
+
+            page.on("response", weigh)
+            visit(page, address + name)
+            assert sum(loaded.values()) < LARGEST_PAGE, (name, loaded)
+            page.close()
+    for picture in (built / "_images").iterdir():
+        assert picture.stat().st_size < LARGEST_PICTURE, picture.name
 
 
 def test_the_pages_show_what_their_code_printed(built: Path) -> None:
@@ -125,9 +201,37 @@ def test_every_criterion_is_taught_where_it_says(built: Path, assignment: str) -
         assert f'<section id="{section}">' in (built / f"{page}.html").read_text(encoding="utf-8")
 
 
-def test_the_download_is_the_exercise(built: Path) -> None:
-    (download,) = built.glob(f"_downloads/*/{ASSIGNMENT}.ipynb")
-    assert download.read_bytes() == (ROOT / "exercises" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb").read_bytes()
+@pytest.mark.parametrize("assignment", assignments())
+def test_the_download_is_the_exercise(built: Path, assignment: str) -> None:
+    (download,) = built.glob(f"_downloads/*/{assignment}.ipynb")
+    assert download.read_bytes() == (ROOT / "exercises" / assignment / f"{assignment}.ipynb").read_bytes()
+
+
+def test_the_versions_that_the_book_prints_are_the_lock_s(built: Path) -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    for package in ("mlflow", "scikit-learn"):
+        assert f"\n{package}=={version(package)} " in lock
+    text = re.sub(r"<[^>]+>", "", (built / "chapters" / "tracking.html").read_text(encoding="utf-8"))
+    assert f"MLflow {version('mlflow')} · scikit-learn {version('scikit-learn')}" in text
+
+
+def test_every_chapter_has_its_parts() -> None:
+    for part in TOC["parts"]:
+        for name in [chapter["file"] for chapter in part["chapters"]]:
+            text = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
+            if name in ("chapters/graded", "chapters/resources"):
+                continue
+            for wanted in (
+                "**After this chapter** you can",
+                "**You need**",
+                "**Time:**",
+                "## Check yourself",
+            ):
+                assert wanted in text, f"{name} lacks “{wanted}”"
+            assert ":::{dropdown}" in text, f"{name} has no folded answer"
+            *_, end = text.partition("## In three lines")
+            assert len(re.findall(r"^- ", end, re.MULTILINE)) == 3, f"{name} does not end in three lines"
+            assert re.search(r"\{(image|figure)\}|^:  image:", text, re.MULTILINE), f"{name} has no picture"
 
 
 def test_building_again_executes_nothing(built: Path, sources: Path) -> None:
@@ -136,14 +240,51 @@ def test_building_again_executes_nothing(built: Path, sources: Path) -> None:
     assert "Executing notebook" not in done.stdout
 
 
-def test_a_chapter_that_fails_stops_the_build_and_is_named(
-    built: Path, sources: Path, tmp_path: Path
-) -> None:
-    broken = tmp_path / "kit"
-    shutil.copytree(sources, broken, ignore=shutil.ignore_patterns("_build"))
-    chapter = broken / "book" / "chapters" / "why.md"
-    chapter.write_text(chapter.read_text().replace("import mlflow\n", "import mlflow\n1 / 0\n"))
-    done = run("mlflow-kit", "book", "--root", str(broken), folder=broken)
-    assert done.returncode != 0
+BROKEN = {
+    "code that fails": ("import mlflow\n", "import mlflow\n1 / 0\n", "ZeroDivisionError"),
+    "code that is too wide": ("import mlflow\n", f"import mlflow\n# {'x' * 80}\n", "why.md:"),
+    "code that is not run": ("## What you get\n", "## What you get\n\n```python\n1\n```\n", "not run"),
+    "a picture that is missing": ("images/parts.svg", "images/parts-of-it.svg", "parts-of-it.svg"),
+    "a link that leads nowhere": ("## What you get\n", "## What you get\n\n[](nowhere.md)\n", "nowhere"),
+}
+
+
+@pytest.fixture(scope="session")
+def small(sources: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The book with one chapter."""
+    folder = tmp_path_factory.mktemp("small") / "kit"
+    shutil.copytree(sources, folder, ignore=shutil.ignore_patterns("_build"))
+    contents = folder / "book" / "_toc.yml"
+    contents.write_text("format: jb-book\nroot: chapters/why\nparts: []\n")
+    text = (folder / "book" / "chapters" / "why.md").read_text(encoding="utf-8")
+    links = re.sub(r"\[\]\((?!\.\./)[\w./]+\)|\{doc\}`[\w/]+`", "another chapter", text)
+    (folder / "book" / "chapters" / "why.md").write_text(links, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_chapter_that_is_broken_stops_the_build_and_is_named(small: Path, what: str) -> None:
+    old, new, words = BROKEN[what]
+    chapter = small / "book" / "chapters" / "why.md"
+    sound = chapter.read_text(encoding="utf-8")
+    assert old in sound
+    chapter.write_text(sound.replace(old, new), encoding="utf-8")
+    try:
+        done = run("mlflow-kit", "book", "--root", str(small), folder=small)
+    finally:
+        chapter.write_text(sound, encoding="utf-8")
+    assert done.returncode != 0, done.stdout[-3000:]
     assert "why.md" in done.stdout
-    assert "ZeroDivisionError" in done.stdout
+    assert words in done.stdout
+
+
+def test_a_page_of_the_contents_without_a_file_is_named(small: Path) -> None:
+    contents = small / "book" / "_toc.yml"
+    sound = contents.read_text()
+    contents.write_text(
+        sound.replace("parts: []", "parts:\n  - caption: x\n    chapters: [{file: chapters/nowhere}]")
+    )
+    done = run("mlflow-kit", "book", "--root", str(small), folder=small)
+    contents.write_text(sound)
+    assert done.returncode != 0
+    assert "chapters/nowhere" in done.stdout

@@ -1,6 +1,6 @@
 """A Sphinx extension: what a page must hold before the build is strict enough.
 
-Lines of code and of output that are wider than a phone or a page shows, and code that neither ran nor says why, are
+Lines of code and of output that are wider than a page shows, and code that neither ran nor says why, are
 warnings with the page and the line; the build makes errors of warnings.
 """
 
@@ -45,7 +45,9 @@ def check_source(app: Sphinx, name: str, source: list[str]) -> None:
         if language == "{code-cell}" or language in NO_CODE or REASON.match("".join(before).strip()):
             continue
         place = (str(path), number + 1)
-        logger.warning("the code is not executed and no line `%% not run: …` before it says why", location=place)
+        logger.warning(
+            "the code is not executed and no line `%% not run: …` before it says why", location=place
+        )
 
 
 def check_widths(app: Sphinx, doctree: nodes.document, name: str) -> None:
