@@ -1,4 +1,4 @@
-"""Take the book's pictures of the MLflow UI, from a seeded store, in Debian's Chromium.
+"""Take the book's pictures of the MLflow UI and of feedback, from seeded stores, in Debian's Chromium.
 
     python book/tools/screenshots.py
 
@@ -25,8 +25,15 @@ import mlflow
 from PIL import Image
 from playwright.sync_api import BrowserContext, sync_playwright
 
+from autograder.batch import tools_environment
+from autograder.samples import hand_in, load_samples
+
 HERE = Path(__file__).resolve().parent
+KIT = HERE.parents[1]
 IMAGES = HERE.parent / "images"
+ASSIGNMENT = "01-tracking"
+#: The submission whose feedback is shown.
+SHOWN_SAMPLE = "marks-the-worst-run"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = [
     "--headless",
@@ -110,6 +117,7 @@ def shots(store: Path) -> list[Shot]:
             f"/#/compare-runs?runs={compared}&experiments={quote(json.dumps(['1']))}",
             "Run details",
         ),
+        Shot("mlflow-versions", "/#/models/IrisRandomForest", "Registered Models"),
     ]
 
 
@@ -133,7 +141,7 @@ def mlflow_server(store: Path) -> Iterator[str]:
             server.terminate()
 
 
-def _wait(address: str, server: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def _wait(address: str, server: subprocess.Popen[bytes], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
         try:
@@ -144,8 +152,41 @@ def _wait(address: str, server: subprocess.Popen[bytes], seconds: float = 60) ->
     raise RuntimeError(f"The MLflow server at {address} did not come up in {seconds:g} seconds.")
 
 
+def graded(folder: Path) -> Path:
+    """The feedback of nbgrader on one known submission, in a course of its own in ``folder``."""
+    for part in ("solutions", "exercises"):
+        shutil.copytree(
+            KIT / part / ASSIGNMENT, folder / part / ASSIGNMENT, ignore=shutil.ignore_patterns("ml*")
+        )
+    shutil.copy(KIT / "nbgrader_config.py", folder)
+    samples = load_samples(KIT / "tests" / "submissions" / ASSIGNMENT)
+    hand_in({SHOWN_SAMPLE: samples[SHOWN_SAMPLE]}, folder, ASSIGNMENT)
+    for command in ("autograde", "generate_feedback"):
+        told = [sys.executable, "-m", "nbgrader", command, ASSIGNMENT]
+        subprocess.run(told, cwd=folder, env=tools_environment(), check=True, capture_output=True)
+    return folder / "feedback" / SHOWN_SAMPLE / ASSIGNMENT / f"{ASSIGNMENT}.html"
+
+
+def take_feedback(context: BrowserContext, feedback: Path) -> Path:
+    """Take a picture of the first report in a feedback page on which a criterion failed."""
+    page = context.new_page()
+    page.goto(feedback.as_uri())
+    report = page.locator(".output_html, .jp-RenderedHTML").filter(has_text="Expected").first
+    path = IMAGES / "feedback.png"
+    report.screenshot(path=path, animations="disabled")
+    page.close()
+    return lightened(path)
+
+
+def lightened(path: Path) -> Path:
+    """The picture in few colours, so that the page stays light."""
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(128).save(path, optimize=True)
+    return path
+
+
 def take(context: BrowserContext, address: str, shot: Shot) -> Path:
-    """Take one picture, in few colours so that the page stays light."""
+    """Take one picture."""
     page = context.new_page()
     page.clock.set_fixed_time(SHOWN_AT)
     page.goto(address + shot.page)
@@ -155,13 +196,11 @@ def take(context: BrowserContext, address: str, shot: Shot) -> Path:
     path = IMAGES / f"{shot.name}.png"
     page.screenshot(path=path, animations="disabled", caret="hide")
     page.close()
-    with Image.open(path) as image:
-        image.convert("RGB").quantize(128).save(path, optimize=True)
-    return path
+    return lightened(path)
 
 
 def main() -> None:
-    """Seed a store, serve it, take every picture."""
+    """Seed a store, serve it, grade a submission, take every picture."""
     if not Path(CHROMIUM).exists():
         sys.exit(f"There is no browser at {CHROMIUM}; install the package chromium, or set CHROMIUM.")
     folder = Path(tempfile.mkdtemp(prefix="kit-shots-"))
@@ -181,10 +220,16 @@ def main() -> None:
         )
         context.add_init_script(remember)
         for shot in shots(store):
-            path = take(context, address, shot)
-            print(f"{path.relative_to(HERE.parent)}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+            _tell(take(context, address, shot))
+        print("Grading a submission …", flush=True)
+        (folder / "course").mkdir()
+        _tell(take_feedback(context, graded(folder / "course")))
         context.close()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tell(path: Path) -> None:
+    print(f"{path.relative_to(HERE.parent)}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 
 if __name__ == "__main__":

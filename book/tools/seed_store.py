@@ -39,6 +39,7 @@ def main(folder: Path) -> None:
     open_workspace()
     import mlflow
     import mlflow.sklearn
+    import mlflow.store.model_registry.sqlalchemy_store  # so that its clock is replaced, too
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import accuracy_score, log_loss
@@ -80,8 +81,17 @@ def main(folder: Path) -> None:
             mlflow.sklearn.log_model(
                 model, name="model", skops_trusted_types=trusted, input_example=X_test.head(2)
             )
-    best = mlflow.search_runs(order_by=["metrics.log_loss"], max_results=1).run_id[0]
-    mlflow.MlflowClient().set_tag(best, "best", "true")
+    best = mlflow.search_runs(order_by=["metrics.log_loss"], max_results=2)
+    client = mlflow.MlflowClient()
+    client.set_tag(best.run_id[0], "best", "true")
+    client.create_registered_model("IrisRandomForest", description="Names the species of a flower.")
+    for run_id, role in zip(reversed(best.run_id), ("in use before", "champion"), strict=True):
+        (model,) = client.search_logged_models(["1"], filter_string=f"source_run_id = '{run_id}'")
+        version = client.create_model_version(
+            "IrisRandomForest", f"models:/{model.model_id}", run_id, tags={"validation_status": "passed"}
+        ).version
+        client.update_model_version("IrisRandomForest", version, description=f"Evaluated; {role}.")
+    client.set_registered_model_alias("IrisRandomForest", "champion", version)
 
 
 if __name__ == "__main__":
