@@ -9,6 +9,7 @@ import subprocess
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from autograder.workspace import load_flowers
 
 SPECIES = ["setosa", "versicolor", "virginica"]
 #: Seconds in which a model must be served; importing TensorFlow takes some.
-PATIENCE = 180
+PATIENCE = 300
 WIDTH = 78
 
 
@@ -30,6 +31,7 @@ def work_through(
     params: dict[str, Any],
     fit: Callable[..., Any],
     log_model: Callable[..., Any],
+    needs: list[str],
     as_rows: Callable[[pd.DataFrame], Any] = lambda table: table,
     **more: Any,
 ) -> None:
@@ -46,6 +48,7 @@ def work_through(
             model,
             name="model",
             input_example=X_train[:3],
+            pip_requirements=pinned(["mlflow", "pandas", *needs]),
             registered_model_name=f"Flowers-{framework}",
             **more,
         )
@@ -53,12 +56,17 @@ def work_through(
         right = species_of(loaded.predict(X_test)) == y_test
         mlflow.log_metric("accuracy", right.mean())
 
-    version = logged.registered_model_version
+    number = logged.registered_model_version
     body = as_body(one_of_each(X_test, y_test))
-    with served(f"models:/Flowers-{framework}/{version}") as url:
+    with served(f"models:/Flowers-{framework}/{number}") as url:
         answer = requests.post(f"{url}/invocations", json=body, timeout=60)
 
     show(run.info.run_id, logged, body, answer)
+
+
+def pinned(packages: list[str]) -> list[str]:
+    """Packages with the versions that are installed."""
+    return [f"{name}=={version(name)}" for name in packages]
 
 
 def numbered(species: pd.Series) -> np.ndarray:
@@ -76,7 +84,7 @@ def as_body(rows: Any) -> dict[str, Any]:
     """Rows as a request: a table with the names of its columns, an array without."""
     if isinstance(rows, pd.DataFrame):
         return {"dataframe_split": rows.to_dict(orient="split", index=False)}
-    return {"inputs": rows.round(1).astype(float).round(1).tolist()}
+    return {"inputs": rows.astype(float).round(1).tolist()}
 
 
 def one_of_each(rows: Any, species: np.ndarray) -> Any:

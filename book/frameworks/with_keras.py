@@ -32,4 +32,11 @@ def as_rows(table):
 
 if __name__ == "__main__":
     keras.utils.disable_interactive_logging()  # no progress bars
-    work_through("keras", PARAMS, fit, mlflow.tensorflow.log_model, as_rows)
+    work_through(
+        "keras",
+        PARAMS,
+        fit,
+        mlflow.tensorflow.log_model,
+        needs=["tensorflow-cpu"],
+        as_rows=as_rows,
+    )

@@ -13,4 +13,10 @@ def fit(X, y):
 
 
 if __name__ == "__main__":
-    work_through("lightgbm", PARAMS, fit, mlflow.lightgbm.log_model)
+    work_through(
+        "lightgbm",
+        PARAMS,
+        fit,
+        mlflow.lightgbm.log_model,
+        needs=["lightgbm", "skops"],
+    )

@@ -31,4 +31,11 @@ def as_rows(table):
 
 
 if __name__ == "__main__":
-    work_through("pytorch", PARAMS, fit, mlflow.pytorch.log_model, as_rows)
+    work_through(
+        "pytorch",
+        PARAMS,
+        fit,
+        mlflow.pytorch.log_model,
+        needs=["torch"],
+        as_rows=as_rows,
+    )

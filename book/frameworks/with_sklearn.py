@@ -18,5 +18,6 @@ if __name__ == "__main__":
         PARAMS,
         fit,
         mlflow.sklearn.log_model,
+        needs=["scikit-learn", "skops"],
         skops_trusted_types=["sklearn.tree._tree.Tree"],
     )

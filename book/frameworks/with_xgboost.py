@@ -13,4 +13,6 @@ def fit(X, y):
 
 
 if __name__ == "__main__":
-    work_through("xgboost", PARAMS, fit, mlflow.xgboost.log_model)
+    work_through(
+        "xgboost", PARAMS, fit, mlflow.xgboost.log_model, needs=["xgboost"]
+    )
