@@ -22,11 +22,7 @@ pytestmark = pytest.mark.xdist_group("languages")
 def test_the_chapter_shows_the_clients_and_what_they_printed() -> None:
     files = included(CHAPTER)
     outputs = [f"outputs/{name}.txt" for name in (*CLIENTS, "runs", "versions")]
-    assert {str(path.relative_to(HERE)) for path in files} == {
-        "flowers.json",
-        *CLIENTS.values(),
-        *outputs,
-    }
+    assert {str(path.relative_to(HERE)) for path in files} == {"flowers.json", *CLIENTS.values(), *outputs}
     for name in CLIENTS.values():
         text = "\n".join(shown(CHAPTER, HERE / name))
         for line in (HERE / name).read_text(encoding="utf-8").splitlines():

@@ -16,8 +16,25 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 OUTPUTS = HERE / "outputs"
-SCRIPTS = ("with_sklearn", "with_xgboost", "with_lightgbm", "with_pytorch", "with_keras", "what_fails")
-PACKAGES = ("mlflow", "scikit-learn", "skops", "pandas", "xgboost", "lightgbm", "torch", "tensorflow-cpu", "keras")
+SCRIPTS = (
+    "with_sklearn",
+    "with_xgboost",
+    "with_lightgbm",
+    "with_pytorch",
+    "with_keras",
+    "what_fails",
+)
+PACKAGES = (
+    "mlflow",
+    "scikit-learn",
+    "skops",
+    "pandas",
+    "xgboost",
+    "lightgbm",
+    "torch",
+    "tensorflow-cpu",
+    "keras",
+)
 WIDTH = 78
 
 
@@ -48,9 +65,16 @@ def printed_by(name: str) -> str:
             check=False,
         )
         if done.returncode:
-            sys.exit(f"{name}.py failed with status {done.returncode}:\n{done.stdout}{done.stderr[-5000:]}")
-        if folder in done.stdout or max(map(len, done.stdout.splitlines())) > WIDTH:
-            sys.exit(f"{name}.py prints its folder or lines wider than {WIDTH}:\n{done.stdout}")
+            sys.exit(
+                f"{name}.py failed with status {done.returncode}:\n{done.stdout}{done.stderr[-5000:]}"
+            )
+        if (
+            folder in done.stdout
+            or max(map(len, done.stdout.splitlines())) > WIDTH
+        ):
+            sys.exit(
+                f"{name}.py prints its folder or lines wider than {WIDTH}:\n{done.stdout}"
+            )
     return done.stdout
 
 
@@ -59,10 +83,14 @@ def main(names: list[str]) -> None:
     OUTPUTS.mkdir(exist_ok=True)
     for name in names or SCRIPTS:
         print(f"{name}.py …", flush=True)
-        (OUTPUTS / f"{name}.txt").write_text(printed_by(name), encoding="utf-8")
+        (OUTPUTS / f"{name}.txt").write_text(
+            printed_by(name), encoding="utf-8"
+        )
     lines = [f"python {sys.version_info.major}.{sys.version_info.minor}"]
     lines += [f"{name} {version(name)}" for name in PACKAGES]
-    (OUTPUTS / "versions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (OUTPUTS / "versions.txt").write_text(
+        "\n".join(lines) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

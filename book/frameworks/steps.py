@@ -17,7 +17,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 import requests
-
 from autograder.workspace import load_flowers
 
 SPECIES = ["setosa", "versicolor", "virginica"]
@@ -102,7 +101,9 @@ def served(model_uri: str) -> Iterator[str]:
     command = ["mlflow", "models", "serve", "--model-uri", model_uri]
     command += ["--env-manager", "local", "--port", str(port)]
     with Path("serving.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(url, server)
@@ -127,29 +128,48 @@ def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
     )
 
 
-def show(run_id: str, logged: Any, body: dict[str, Any], answer: requests.Response) -> None:
+def show(
+    run_id: str, logged: Any, body: dict[str, Any], answer: requests.Response
+) -> None:
     """Print what the store and the endpoint say, without what differs from run to run."""
     run = mlflow.get_run(run_id)
     folder = Path(mlflow.artifacts.download_artifacts(logged.model_uri))
-    own = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    own = sorted(
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if p.is_file()
+    )
     requirements = (folder / "requirements.txt").read_text().split()
     say("run", f"{run.info.run_name}, {run.info.status}")
-    say("params", ", ".join(f"{k}={v}" for k, v in sorted(run.data.params.items())))
+    say(
+        "params",
+        ", ".join(f"{k}={v}" for k, v in sorted(run.data.params.items())),
+    )
     say("accuracy", f"{run.data.metrics['accuracy']:.2f}")
-    say("version", f"{logged.registered_model_version} of Flowers-{run.info.run_name}")
+    say(
+        "version",
+        f"{logged.registered_model_version} of Flowers-{run.info.run_name}",
+    )
     say("flavors", ", ".join(sorted(logged.flavors)))
     say("files", ", ".join(own))
     say("needs", ", ".join(requirements))
     say("takes", "; ".join(shape(spec) for spec in logged.signature.inputs))
     say("gives", "; ".join(shape(spec) for spec in logged.signature.outputs))
     say("sent", json.dumps(body))
-    say("answered", f"{answer.status_code} {json.dumps(rounded(answer.json()))}")
+    say(
+        "answered",
+        f"{answer.status_code} {json.dumps(rounded(answer.json()))}",
+    )
 
 
 def shape(spec: Any) -> str:
     """A column or a tensor of a signature."""
     name = f"{spec.name}: " if spec.name else ""
-    return f"{name}tensor {spec.type} {spec.shape}" if hasattr(spec, "shape") else f"{name}{spec.type.name}"
+    return (
+        f"{name}tensor {spec.type} {spec.shape}"
+        if hasattr(spec, "shape")
+        else f"{name}{spec.type.name}"
+    )
 
 
 def rounded(answer: Any) -> Any:
@@ -163,4 +183,11 @@ def rounded(answer: Any) -> Any:
 
 def say(what: str, text: str) -> None:
     """Print a line, and what does not fit into it under it."""
-    print(textwrap.fill(text, WIDTH, initial_indent=f"{what:<10}", subsequent_indent=" " * 10))
+    print(
+        textwrap.fill(
+            text,
+            WIDTH,
+            initial_indent=f"{what:<10}",
+            subsequent_indent=" " * 10,
+        )
+    )

@@ -2,6 +2,7 @@
 
 import keras
 import mlflow
+
 from steps import work_through
 
 PARAMS = {"hidden": 16, "epochs": 300, "learning_rate": 0.01, "seed": 42}

@@ -2,6 +2,7 @@
 
 import mlflow
 from lightgbm import LGBMClassifier
+
 from steps import work_through
 
 PARAMS = {"n_estimators": 60, "max_depth": 2, "random_state": 42}

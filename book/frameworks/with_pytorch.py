@@ -2,8 +2,9 @@
 
 import mlflow
 import torch
-from steps import work_through
 from torch import nn
+
+from steps import work_through
 
 PARAMS = {"hidden": 16, "epochs": 300, "learning_rate": 0.01, "seed": 42}
 
@@ -12,9 +13,7 @@ def fit(X, y):
     """A net that was trained on these rows and answers with probabilities."""
     torch.manual_seed(PARAMS["seed"])
     hidden = PARAMS["hidden"]
-    net = nn.Sequential(
-        nn.Linear(4, hidden), nn.ReLU(), nn.Linear(hidden, 3)
-    )
+    net = nn.Sequential(nn.Linear(4, hidden), nn.ReLU(), nn.Linear(hidden, 3))
     optimizer = torch.optim.Adam(net.parameters(), PARAMS["learning_rate"])
     loss = nn.CrossEntropyLoss()
     rows, species = torch.from_numpy(X), torch.from_numpy(y)

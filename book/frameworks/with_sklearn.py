@@ -2,6 +2,7 @@
 
 import mlflow
 from sklearn.ensemble import RandomForestClassifier
+
 from steps import work_through
 
 PARAMS = {"n_estimators": 120, "max_depth": 5, "random_state": 42}

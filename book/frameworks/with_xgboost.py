@@ -1,8 +1,9 @@
 """The flowers with XGBoost: boosted trees."""
 
 import mlflow
-from steps import work_through
 from xgboost import XGBClassifier
+
+from steps import work_through
 
 PARAMS = {"n_estimators": 60, "max_depth": 2, "random_state": 42}
 

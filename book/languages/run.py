@@ -115,7 +115,9 @@ def logged_runs() -> str:
 def main() -> None:
     """Serve, have the clients call, and write what they printed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help="curl, R, java; all when none is given")
+    parser.add_argument(
+        "languages", nargs="*", metavar="LANGUAGE", help="curl, R, java; all when none is given"
+    )
     parser.add_argument("--folder", type=Path, help="an empty folder for the workspace, which stays there")
     parser.add_argument("--outputs", type=Path, default=HERE / "outputs", help="where what is printed goes")
     asked = parser.parse_args()
