@@ -31,6 +31,8 @@ def _part(lines: list[str], options: dict[str, str]) -> str:
         start = _line_with(options["start-at"], lines, 0)
     if "end-before" in options:
         end = _line_with(options["end-before"], lines, start)
+    if "end-at" in options:
+        end = _line_with(options["end-at"], lines, start) + 1
     return "\n".join(lines[start:end])
 
 

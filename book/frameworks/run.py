@@ -35,7 +35,7 @@ PACKAGES = (
     "tensorflow-cpu",
     "keras",
 )
-WIDTH = 78
+WIDTH = 74
 
 
 def environment(folder: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from autograder.workspace import load_flowers
 SPECIES = ["setosa", "versicolor", "virginica"]
 #: Seconds in which a model must be served; importing TensorFlow takes some.
 PATIENCE = 300
-WIDTH = 78
+WIDTH = 74
 
 
 def work_through(
@@ -58,7 +58,9 @@ def work_through(
     number = logged.registered_model_version
     body = as_body(one_of_each(X_test, y_test))
     with served(f"models:/Flowers-{framework}/{number}") as url:
-        answer = requests.post(f"{url}/invocations", json=body, timeout=60)
+        answer = requests.post(
+            f"{url}/invocations", json=body, timeout=60
+        )
 
     show(run.info.run_id, logged, body, answer)
 
@@ -82,14 +84,22 @@ def species_of(predicted: Any) -> np.ndarray:
 def as_body(rows: Any) -> dict[str, Any]:
     """Rows as a request: a table with the names of its columns, an array without."""
     if isinstance(rows, pd.DataFrame):
-        return {"dataframe_split": rows.to_dict(orient="split", index=False)}
+        return {
+            "dataframe_split": rows.to_dict(orient="split", index=False)
+        }
     return {"inputs": rows.astype(float).round(1).tolist()}
 
 
 def one_of_each(rows: Any, species: np.ndarray) -> Any:
     """The first flower of each species."""
-    first = [int(np.flatnonzero(species == number)[0]) for number in range(3)]
-    return rows.iloc[first] if isinstance(rows, pd.DataFrame) else rows[first]
+    first = [
+        int(np.flatnonzero(species == number)[0]) for number in range(3)
+    ]
+    return (
+        rows.iloc[first]
+        if isinstance(rows, pd.DataFrame)
+        else rows[first]
+    )
 
 
 @contextlib.contextmanager
@@ -129,7 +139,10 @@ def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
 
 
 def show(
-    run_id: str, logged: Any, body: dict[str, Any], answer: requests.Response
+    run_id: str,
+    logged: Any,
+    body: dict[str, Any],
+    answer: requests.Response,
 ) -> None:
     """Print what the store and the endpoint say, without what differs from run to run."""
     run = mlflow.get_run(run_id)
@@ -153,8 +166,14 @@ def show(
     say("flavors", ", ".join(sorted(logged.flavors)))
     say("files", ", ".join(own))
     say("needs", ", ".join(requirements))
-    say("takes", "; ".join(shape(spec) for spec in logged.signature.inputs))
-    say("gives", "; ".join(shape(spec) for spec in logged.signature.outputs))
+    say(
+        "takes",
+        "; ".join(shape(spec) for spec in logged.signature.inputs),
+    )
+    say(
+        "gives",
+        "; ".join(shape(spec) for spec in logged.signature.outputs),
+    )
     say("sent", json.dumps(body))
     say(
         "answered",

@@ -26,8 +26,8 @@ def tried(what, call):
         told = str(error).rpartition("Error: ")[2]
         outcome = f"{type(error).__name__}: {told}"
     print(f"{what}:")
-    outcome = textwrap.shorten(outcome, 148, placeholder=" …")
-    print(textwrap.indent(textwrap.fill(outcome, 74), "    "))
+    outcome = textwrap.shorten(outcome, 142, placeholder=" …")
+    print(textwrap.indent(textwrap.fill(outcome, 70), "    "))
 
 
 def logged_with(example):
@@ -42,7 +42,9 @@ def needs_of_a_forest():
     """The packages that MLflow works out when none are named."""
     forest = RandomForestClassifier(n_estimators=5).fit(X, y)
     info = mlflow.sklearn.log_model(
-        forest, name="forest", skops_trusted_types=["sklearn.tree._tree.Tree"]
+        forest,
+        name="forest",
+        skops_trusted_types=["sklearn.tree._tree.Tree"],
     )
     needs = Path(mlflow.pyfunc.get_model_dependencies(info.model_uri))
     return ", ".join(line.partition("==")[0] for line in needs.open())
@@ -57,12 +59,17 @@ tried("a tensor", lambda: logged_with(torch.from_numpy(rows[:3])))
 
 of_one_row = logged_with(rows[:1])
 tried(
-    "one row, and asked for one", lambda: of_one_row.predict(rows[:1]).shape
+    "one row, and asked for one",
+    lambda: of_one_row.predict(rows[:1]).shape,
 )
-tried("one row, and asked for 3", lambda: of_one_row.predict(rows[:3]).shape)
+tried(
+    "one row, and asked for 3", lambda: of_one_row.predict(rows[:3]).shape
+)
 
 net_of_three = logged_with(rows[:3])
-tried("three, and asked for 900", lambda: net_of_three.predict(rows).shape)
+tried(
+    "three, and asked for 900", lambda: net_of_three.predict(rows).shape
+)
 wide = rows.astype(np.float64)
 tried("rows of 64 bits", lambda: net_of_three.predict(wide).shape)
 

@@ -9,7 +9,7 @@ PARAMS = {"hidden": 16, "epochs": 300, "learning_rate": 0.01, "seed": 42}
 
 
 def fit(X, y):
-    """A net that was trained on these rows and answers with probabilities."""
+    """A net, trained on these rows, that answers with probabilities."""
     keras.utils.set_random_seed(PARAMS["seed"])
     net = keras.Sequential(
         [

@@ -10,11 +10,15 @@ PARAMS = {"hidden": 16, "epochs": 300, "learning_rate": 0.01, "seed": 42}
 
 
 def fit(X, y):
-    """A net that was trained on these rows and answers with probabilities."""
+    """A net, trained on these rows, that answers with probabilities."""
     torch.manual_seed(PARAMS["seed"])
     hidden = PARAMS["hidden"]
-    net = nn.Sequential(nn.Linear(4, hidden), nn.ReLU(), nn.Linear(hidden, 3))
-    optimizer = torch.optim.Adam(net.parameters(), PARAMS["learning_rate"])
+    net = nn.Sequential(
+        nn.Linear(4, hidden), nn.ReLU(), nn.Linear(hidden, 3)
+    )
+    optimizer = torch.optim.Adam(
+        net.parameters(), PARAMS["learning_rate"]
+    )
     loss = nn.CrossEntropyLoss()
     rows, species = torch.from_numpy(X), torch.from_numpy(y)
     for _ in range(PARAMS["epochs"]):

@@ -15,5 +15,9 @@ def fit(X, y):
 
 if __name__ == "__main__":
     work_through(
-        "xgboost", PARAMS, fit, mlflow.xgboost.log_model, needs=["xgboost"]
+        "xgboost",
+        PARAMS,
+        fit,
+        mlflow.xgboost.log_model,
+        needs=["xgboost"],
     )
