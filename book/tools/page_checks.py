@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from nbclient import NotebookClient
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -61,11 +60,7 @@ def check_widths(app: Sphinx, doctree: nodes.document, name: str) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Tell Sphinx when to look, and the cells' outputs to stay in one piece.
-
-    What a cell prints can come in several messages, and how many depends on the machine's load.
-    """
-    NotebookClient.coalesce_streams.default_value = True
+    """Tell Sphinx when to look."""
     app.connect("source-read", check_source)
     app.connect("doctree-resolved", check_widths)
     return {"version": "1", "parallel_read_safe": True}
