@@ -73,7 +73,8 @@ class EndpointMetrics:
         data = b64encode(picture.getvalue()).decode()
         alternative = f"Calls of {self.endpoint}: {len(self.calls)}, see the table"
         said = f"The request log is not complete. {self.problem}" if self.problem else ""
-        html = f'{shown.to_html()}<img alt="{alternative}" src="data:image/png;base64,{data}">'
+        table = shown.reset_index().to_html(index=False)
+        html = f'{table}<img alt="{alternative}" src="data:image/png;base64,{data}">'
         if said:
             html = f"<p><b>{escape(said)}</b></p>{html}"
         text = "\n".join(filter(None, (said, repr(shown))))
