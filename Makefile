@@ -1,12 +1,13 @@
 # The two commands: `make demo` and `make test`. Both need Python 3.11 or newer and make, nothing else.
 PYTHON ?= python3
 VENV ?= .venv
+FRAMEWORKS ?= build/frameworks
 BIN := $(VENV)/bin
 # byte code makes every start of Python two to three times as fast
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test check mutants book screenshots exercises lock clean
+.PHONY: demo test check mutants book screenshots frameworks languages exercises lock frameworks-lock clean
 
 demo: $(VENV)/installed ## build the book, grade the sample class, show its results
 	mlflow-kit demo
@@ -35,12 +36,22 @@ book: $(VENV)/installed
 screenshots: $(VENV)/installed ## the book's pictures of the MLflow UI; needs Debian's chromium
 	python book/tools/screenshots.py
 
+frameworks: $(FRAMEWORKS)/installed ## run the scripts of the chapter on other frameworks, and keep what they print
+	$(FRAMEWORKS)/bin/python book/frameworks/run.py
+
+languages: $(VENV)/installed ## the same for other languages; needs Debian's curl, r-base-core, r-cran-httr,
+	python book/languages/run.py # r-cran-jsonlite and openjdk-17-jdk-headless
+
 exercises: $(VENV)/installed ## make exercises/ from solutions/
 	for name in $(notdir $(wildcard solutions/*)); do nbgrader generate_assignment $$name --force || exit 1; done
 
 lock: $(VENV)/installed ## requirements.lock, for Linux, macOS and Windows
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-emit-index-url --no-annotate --quiet pyproject.toml -o requirements.lock
+
+frameworks-lock: $(VENV)/installed ## that of the chapter on other frameworks, for Linux
+	cd book/frameworks && uv pip compile --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --quiet requirements.in -o requirements.lock
 
 clean: ## remove what was built; students' data stay
 	rm -rf demo book/_build book/.jupyter_cache .pytest_cache .mypy_cache .ruff_cache
@@ -50,4 +61,10 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(FRAMEWORKS)/installed: book/frameworks/requirements.lock
+	@echo "Installing the locked frameworks into $(FRAMEWORKS) (several GB, some minutes) …"
+	test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
