@@ -117,7 +117,7 @@ def graded_page(root: Path) -> str:
         "",
         "Made from the rubrics: the guide's topics, the chapters that teach them, and what exercises check.",
         "",
-        "| | Topic | Chapter | Checked in | Sentence |",
+        "| Id | Topic | Chapter | Checked in | Sentence |",
         "| --- | --- | --- | --- | --- |",
     ]
     asked = [
