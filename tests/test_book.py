@@ -224,12 +224,7 @@ def test_every_chapter_has_its_parts(built: Path) -> None:
             text = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
             if name in ("chapters/graded", "chapters/resources"):
                 continue
-            for wanted in (
-                "**After this chapter** you can",
-                "**You need**",
-                "**Time:**",
-                "## Check yourself",
-            ):
+            for wanted in ("**After this chapter**", "**You need**", "**Time:**", "## Check yourself"):
                 assert wanted in text, f"{name} lacks “{wanted}”"
             assert ":::{dropdown}" in text, f"{name} has no folded answer"
             *_, end = text.partition("## In three lines")
