@@ -249,7 +249,7 @@ BROKEN = {
 
 
 @pytest.fixture(scope="session")
-def small(sources: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The book with one chapter."""
     folder = tmp_path_factory.mktemp("small") / "kit"
     shutil.copytree(sources, folder, ignore=shutil.ignore_patterns("_build"))

@@ -44,10 +44,8 @@ def check_source(app: Sphinx, name: str, source: list[str]) -> None:
         before = [text for text in lines[:number] if text.strip()][-1:]
         if language == "{code-cell}" or language in NO_CODE or REASON.match("".join(before).strip()):
             continue
-        place = (str(path), number + 1)
-        logger.warning(
-            "the code is not executed and no line `%% not run: …` before it says why", location=place
-        )
+        told = "the code is not executed, and no line `% not run: …` before it says why"
+        logger.warning(told, location=(name, number + 1))
 
 
 def check_widths(app: Sphinx, doctree: nodes.document, name: str) -> None:
