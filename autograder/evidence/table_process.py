@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Limits of this process: bytes of memory, seconds of computing, bytes of a file.
 MEMORY = 2 << 30
-SECONDS = 30
+SECONDS = 15
 LARGEST_FILE = 512 << 20
 #: Rows, and bytes once unpacked, that a version may have to be read.
 MOST_ROWS = 2_000_000
