@@ -30,6 +30,8 @@ KNOWN_WARNINGS = (
     "transition_model_version_stage`` is deprecated",
     "Passing 'name', 'config', and 'route_optimized' as separate parameters is deprecated",
 )
+#: What the messages ask for where steps were done too late to count.
+BEGIN_AGAIN = {"05-promotion": "register_candidates(again=True)"}
 #: Shows, at the end of a notebook, the report on all tasks as data.
 WHOLE_REPORT = """
 import json
@@ -124,12 +126,14 @@ def test_tasks_done_from_the_last_to_the_first_break_no_check_and_can_be_done_ag
     checks = [cell for cell in cells if cell.metadata.nbgrader.grade_id in tasks]
     solved = [cell for cell in cells if cell.metadata.nbgrader.solution]
     given = [cell for cell in cells if cell not in checks and cell not in solved]
-    done = run_cells([*given, *reversed(solved), *checks, report, *cells, report], tmp_path)
+    anew = new_code_cell(BEGIN_AGAIN.get(assignment, ""))
+    done = run_cells([*given, *reversed(solved), *checks, report, anew, *cells, report], tmp_path)
     checked = len(given) + len(solved)
     assert not errors([*done[: len(given)], *done[checked:]])
     backwards, again = (json.loads(text(done[n])) for n in (checked + len(checks), -1))
     for status, next_step in (*backwards.values(), *again.values()):
         assert next_step or status in (Status.PASSED, Status.AWAITING)
+    assert any(anew.source in next_step for _, next_step in backwards.values())
     lost = {id for id, (status, _) in again.items() if status not in (Status.PASSED, Status.AWAITING)}
     assert not lost
 

@@ -63,8 +63,10 @@ def test_faults_are_named(copy: Path) -> None:
             cell.metadata.nbgrader.points = 99
     nbformat.write(notebook, path)
     samples = copy / "tests" / "submissions" / "05-promotion"
-    for name in ("keeps-the-challenger", "half-done", "right-for-all-versions"):
+    for name in ("keeps-the-challenger", "half-done"):
         (samples / f"{name}.toml").unlink()
+    for path in sorted(samples.glob("right-*.toml"))[3:]:
+        path.unlink()
     chapter = copy / "book" / "chapters" / "promotion.md"
     chapter.write_text(chapter.read_text("utf-8").replace("## Roll back", "## Go back"), "utf-8")
     found = "\n".join(problems(copy))
