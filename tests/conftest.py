@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,10 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
+import autograder.execution.run
+import autograder.execution.untrusted
+import autograder.rehearsal
+from autograder.execution import WarmReader
 from autograder.rubrics import assignments
 from autograder.samples import Sample, hand_in, load_samples
 from autograder.workspace.environment import REDIRECTING
@@ -98,13 +103,21 @@ def _mlflow_forgets() -> Iterator[None]:
         sys.modules["mlflow"].set_registry_uri(None)
 
 
+@pytest.fixture(scope="session")
+def reader() -> Iterator[WarmReader]:
+    """Reads the stores that are left without a box, and scores their models."""
+    with WarmReader(sandbox=False) as reader:
+        yield reader
+
+
 @pytest.fixture
-def quick_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Notebooks that are run without a box run in kernels that start in a moment."""
-    import autograder.execution.run
-    from tests.forked_kernel import ForkedKernelManager
+def quick(monkeypatch: pytest.MonkeyPatch, reader: WarmReader) -> None:
+    """What is run without a box runs in processes that start in a moment, and is read by one process."""
+    from tests.forked_kernel import ForkedKernelManager, score_forked
 
     monkeypatch.setattr(autograder.execution.run, "BoundedKernelManager", ForkedKernelManager)
+    monkeypatch.setattr(autograder.execution.untrusted, "_unboxed", score_forked)
+    monkeypatch.setattr(autograder.rehearsal, "WarmReader", lambda sandbox: nullcontext(reader))
 
 
 @pytest.fixture

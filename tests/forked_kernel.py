@@ -16,8 +16,10 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
+from autograder.execution import untrusted
+from autograder.execution.environment import kernel_environment
 from autograder.execution.kernel import BoundedKernelManager
-from tests.become_kernel import be_a_kernel
+from tests.forked_work import be_a_kernel, score
 
 #: Seconds until a kernel that does not listen is given up.
 PATIENCE = 90
@@ -27,7 +29,7 @@ _context.set_forkserver_preload(["tests.preloaded"])
 
 
 class Forked:
-    """A forked process, as far as a provisioner asks of a subprocess.Popen."""
+    """A forked kernel, as far as a provisioner asks of a subprocess.Popen."""
 
     def __init__(self, *arguments: Any) -> None:
         self._process = _context.Process(target=be_a_kernel, args=arguments)
@@ -87,6 +89,18 @@ class ForkedKernelManager(BoundedKernelManager):
             interrupt_mode="message",
             metadata={"kernel_provisioner": {"provisioner_name": NAME}},
         )
+
+
+def score_forked(home: Path, timeout: float) -> bytes | str:
+    """As autograder.execution.untrusted asks a model without a box, in a forked process."""
+    process = _context.Process(target=score, args=(str(home), kernel_environment(home)))
+    process.start()
+    process.join(timeout)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        return f"loading it and asking it took longer than {timeout:g} seconds"
+    return untrusted.answer_in(home)
 
 
 KernelProvisionerFactory.instance().provisioners[NAME] = EntryPoint(

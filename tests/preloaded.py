@@ -1,4 +1,4 @@
-"""What a forked kernel finds imported. Nothing here computes: threads of OpenMP do not survive a fork."""
+"""What a forked process finds imported. Nothing here computes: threads of OpenMP do not survive a fork."""
 
 import encodings.cp437
 
@@ -28,10 +28,11 @@ import skops.io
 import sqlalchemy.dialects.sqlite
 import sqlalchemy.orm
 
+import autograder.evidence.score_process
 import autograder.notebook
 import autograder.workspace.data
 import autograder.workspace.store
-import tests.become_kernel
+import tests.forked_work
 
 PIL.Image.preinit()
 sqlalchemy.orm.configure_mappers()  # MLflow's, with the first look at a store

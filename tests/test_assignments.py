@@ -83,7 +83,7 @@ def complaints(cells: list[NotebookNode]) -> list[str]:
 
 @each_assignment
 @pytest.mark.parametrize("seed", [1, 20, 4_000_000_000])
-def test_the_solution_earns_all_under_other_seeds(assignment: str, seed: int, quick_kernels: None) -> None:
+def test_the_solution_earns_all_under_other_seeds(assignment: str, seed: int, quick: None) -> None:
     report = rehearse(assignment, source(assignment), seed)
     lost = [r for r in report.results if r.outcome.status not in (Status.PASSED, Status.AWAITING)]
     assert not lost, report_text(report)

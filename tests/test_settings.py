@@ -166,7 +166,7 @@ def rehearsed(assignment: str, name: str, folder: Path, text: str) -> Report:
 
 
 def test_another_threshold_is_what_the_notebook_states_and_the_rubric_asks(
-    tmp_path: Path, quick_kernels: None
+    tmp_path: Path, quick: None
 ) -> None:
     """Under it the newer version does not pass either: marking it as passed is wrong, computing is right."""
     lower = "[thresholds]\nlog_loss = 0.05"
@@ -178,7 +178,7 @@ def test_another_threshold_is_what_the_notebook_states_and_the_rubric_asks(
 
 @pytest.mark.parametrize("assignment", ["02-logging-patterns", "04-registry", "06-serving"])
 def test_the_solution_earns_all_on_an_instructor_s_own_table(
-    assignment: str, tmp_path: Path, quick_kernels: None
+    assignment: str, tmp_path: Path, quick: None
 ) -> None:
     beetles = load_iris(as_frame=True).frame
     beetles.columns = ["head", "thorax", "wing", "leg", "kind"]

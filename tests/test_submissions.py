@@ -5,7 +5,7 @@ each assignment the usual ones, are handed in as a class as well, to stock ``nbg
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -50,13 +50,6 @@ def graded(assignment: str, name: str, class_of: Callable[[str, str], Path]) -> 
     )
 
 
-@pytest.fixture(scope="session")
-def reader() -> Iterator[WarmReader]:
-    """Reads the stores that are left, and scores their models."""
-    with WarmReader(sandbox=False) as reader:
-        yield reader
-
-
 each_assignment = pytest.mark.parametrize("assignment", assignments())
 
 
@@ -65,7 +58,7 @@ each_assignment = pytest.mark.parametrize("assignment", assignments())
     [(*quick, SEED) for quick in QUICK] + [(*typed, seed) for typed in TYPED for seed in OTHER_SEEDS],
 )
 def test_it_gets_exactly_its_outcomes(
-    assignment: str, name: str, seed: int, reader: WarmReader, quick_kernels: None
+    assignment: str, name: str, seed: int, reader: WarmReader, quick: None
 ) -> None:
     sample, rubric, conditions = ALL_SAMPLES[assignment][name], load_rubric(assignment), Conditions(seed)
     notebook = nbformat.reads(sample.content(*sources(assignment)), as_version=4)

@@ -80,6 +80,11 @@ def _unboxed(home: Path, timeout: float) -> bytes | str:
         )
     except subprocess.TimeoutExpired:
         return f"loading it and asking it took longer than {timeout:g} seconds"
+    return answer_in(home)
+
+
+def answer_in(home: Path) -> bytes | str:
+    """What the process has left in its folder, or in one line why there is none."""
     answer = home / "answer.json"
     if not answer.is_file() or answer.stat().st_size > LARGEST_ANSWER:
         return "the process that loaded it ended without an answer"

@@ -33,7 +33,7 @@ class WarmReader:
     def __init__(self, sandbox: bool = True) -> None:
         self.sandbox = sandbox
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "autograder.execution.warm_process"],
+            [sys.executable, "-P", "-m", "autograder.evidence.warm_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

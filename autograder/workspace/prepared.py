@@ -17,6 +17,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import platformdirs
@@ -92,10 +93,8 @@ def kept_store() -> Path:
 
     Raises OSError or subprocess.SubprocessError when it can be neither found nor made.
     """
-    from mlflow.version import VERSION
-
     schema = hashlib.sha256(SCHEMA.encode()).hexdigest()[:8]
-    path = platformdirs.user_cache_path("mlflow-teaching-kit") / f"store-{VERSION}-{schema}.db"
+    path = platformdirs.user_cache_path("mlflow-teaching-kit") / f"store-{version('mlflow')}-{schema}.db"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as making:

@@ -92,6 +92,9 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
         folder = _opened[0].folder if _opened else Path.cwd()
     folder = Path(folder).resolve()
     seed = data.current_seed()
+    # it looks through all modules there are: before MLflow's, in a third of the time
+    import skops.io  # noqa: F401
+
     tracking_uri = sqlite_uri(folder)
     ignored = foreign()
     if _opened:  # MLflow itself writes these when it is used

@@ -1,4 +1,4 @@
-"""The process behind ``WarmReader``: imports once, then answers each question in a forked child.
+"""The process behind ``execution.WarmReader``: imports once, then answers each question in a forked child.
 
 Where processes cannot be forked (Windows), the child is started anew: slower, otherwise the same.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import skops.io  # noqa: F401 (looks through all modules there are: before MLflow's, it is quicker)
 from pydantic import TypeAdapter
 
 from autograder import evidence
@@ -106,7 +107,6 @@ def serve() -> None:
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     import sklearn.ensemble
     import sklearn.linear_model  # noqa: F401
-    import skops.io  # noqa: F401
     import sqlalchemy.orm
 
     sqlalchemy.orm.configure_mappers()
