@@ -82,3 +82,13 @@ def test_what_is_there_is_found_again_and_new_versions_are_made_on_request(home:
     again = candidates.register_candidates("Iris", again=True)
     assert [int(version.version) for version in again] == [4, 5]
     assert int(candidates.release_in_a_hurry("Iris").version) == 6
+
+
+def test_a_table_of_one_measurement_can_be_drawn_from() -> None:
+    rows = [
+        "width,kind",
+        *(f"{base + n / 10},{kind}" for kind, base in (("red", 3), ("blue", 4)) for n in range(9)),
+    ]
+    drawn = load_flowers(7, Settings(data=DataSettings(table="\n".join(rows), rows_per_class=60)))
+    assert list(drawn.X_train.columns) == ["width"]
+    assert drawn.X_train.groupby(drawn.y_train)["width"].mean().idxmax() == "blue"

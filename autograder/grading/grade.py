@@ -54,6 +54,7 @@ def _outcome(
             return outcomes[needed]
         if outcomes[needed].status is not Status.PASSED:
             sentence = next(other.sentence for _, other in rubric.criteria if other.id == needed)
+            sentence = sentence.replace("“", "‘").replace("”", "’")
             return Outcome(Status.NOT_ATTEMPTED, f"This waits for “{sentence}”.", "", "Do that first.")
     try:
         return criterion.check(evidence)

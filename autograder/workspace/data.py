@@ -76,7 +76,7 @@ def _draw(
     samples = []
     for name in classes.unique():
         rows = measured[classes == name].to_numpy()
-        covariance = settings.spread * np.cov(rows.T)
+        covariance = settings.spread * np.atleast_2d(np.cov(rows.T))
         samples.append(random.multivariate_normal(rows.mean(axis=0), covariance, settings.rows_per_class))
     features = pd.DataFrame(np.vstack(samples), columns=list(measured.columns))
     if settings.table is None:  # measured with a ruler

@@ -1,6 +1,6 @@
 """The workspace's server beside stock `mlflow models serve`: the same model, the same calls, in turn.
 
-    pytest -p no:xdist tests/benchmarks/bench_serving.py -s
+    pytest -p no:xdist -o addopts= -s tests/benchmarks/bench_serving.py
 
 The workspace checks a token and writes the request log; stock does neither. What is printed last are
 ratios, workspace to stock, of one and the same run: below 1 is better, for calls a second above 1.
