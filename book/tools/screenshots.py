@@ -1,4 +1,4 @@
-"""Take the book's pictures of the MLflow UI and of feedback, from seeded stores, in Debian's Chromium.
+"""Take the book's pictures of the MLflow UI, an endpoint's figures and feedback, from seeded stores.
 
     python book/tools/screenshots.py
 
@@ -24,6 +24,7 @@ from urllib.parse import quote
 import mlflow
 from PIL import Image
 from playwright.sync_api import BrowserContext, sync_playwright
+from seed_calls import measured
 
 from autograder.batch import tools_environment
 from autograder.samples import hand_in, load_samples
@@ -93,6 +94,14 @@ REMEMBERED = {
     "databricks-dark-mode-pref": "light",
     'MLflowLocalStorage-1.1-ExperimentPage-["1"]-ReactComponentState': json.dumps(SORTED_BY_LOG_LOSS),
 }
+
+
+#: As Jupyter shows a table.
+NOTEBOOK_STYLE = """
+div { width: 820px; padding: 12px; background: white; font: 15px sans-serif }
+table { border-collapse: collapse; margin-bottom: 12px } th, td { padding: 4px 12px; text-align: right }
+tr:nth-child(even) { background: #f5f5f5 } img { width: 100% }
+"""
 
 
 class Shot(NamedTuple):
@@ -178,6 +187,18 @@ def take_feedback(context: BrowserContext, feedback: Path) -> Path:
     return lightened(path)
 
 
+def take_metrics(context: BrowserContext, folder: Path) -> Path:
+    """Take a picture of what a notebook shows of an endpoint's figures."""
+    folder.mkdir()
+    shown = measured(folder)._repr_mimebundle_()["text/html"]
+    page = context.new_page()
+    page.set_content(f"<style>{NOTEBOOK_STYLE}</style><div>{shown}</div>")
+    path = IMAGES / "endpoint-metrics.png"
+    page.locator("div").screenshot(path=path, animations="disabled")
+    page.close()
+    return lightened(path)
+
+
 def lightened(path: Path) -> Path:
     """The picture in few colours, so that the page stays light."""
     with Image.open(path) as image:
@@ -223,6 +244,7 @@ def main() -> None:
             _tell(take(context, address, shot))
         print("Grading a submission …", flush=True)
         (folder / "course").mkdir()
+        _tell(take_metrics(context, folder / "calls"))
         _tell(take_feedback(context, graded(folder / "course")))
         context.close()
     shutil.rmtree(folder, ignore_errors=True)
