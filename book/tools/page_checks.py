@@ -1,14 +1,18 @@
-"""A Sphinx extension: what a page must hold before the build is strict enough.
+"""A Sphinx extension: what a page must hold before the build is strict enough, and the same in every build.
 
 Lines of code and of output that are wider than a page shows, and code that neither ran nor says why, are
 warnings with the page and the line; the build makes errors of warnings.
 """
 
+import copy
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from myst_nb.core import render
+from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -57,8 +61,31 @@ def check_widths(app: Sphinx, doctree: nodes.document, name: str) -> None:
                 logger.warning(told, location=block)
 
 
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """What a cell left, each of its streams in one piece and as it was printed.
+
+    A kernel sends a stream in pieces, and where one ends is a matter of chance. MyST-NB joins them, too, but
+    with a line's end between two, also where a line is in both.
+    """
+    pieces: dict[str, NotebookNode] = {}
+    whole = []
+    for output in copy.deepcopy(outputs):
+        if output.output_type == "stream" and output.name in pieces:
+            pieces[output.name].text += output.text
+            continue
+        if output.output_type == "stream":
+            pieces[output.name] = output
+        whole.append(output)
+    return in_order(whole)
+
+
+in_order = render.coalesce_streams
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Tell Sphinx when to look."""
+    render.coalesce_streams = joined
+    os.environ["PYTHONHASHSEED"] = "0"  # of the kernels: sets in messages have one order
     app.connect("source-read", check_source)
     app.connect("doctree-resolved", check_widths)
     return {"version": "1", "parallel_read_safe": True}
