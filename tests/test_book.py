@@ -3,7 +3,6 @@
 import functools
 import gzip
 import http.server
-import importlib.util
 import re
 import shutil
 import threading
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from nbformat.v4 import new_output
 
 from autograder.rubrics import assignments, load_rubric
 from tests.conftest import CHROMIUM, ROOT, needs_browser, run
@@ -287,16 +285,3 @@ def test_a_page_of_the_contents_without_a_file_is_named(small: Path) -> None:
     contents.write_text(sound)
     assert done.returncode != 0
     assert "chapters/nowhere" in done.stdout
-
-
-def test_a_stream_that_came_in_pieces_is_shown_as_it_was_printed() -> None:
-    path = ROOT / "book" / "tools" / "page_checks.py"
-    spec = importlib.util.spec_from_file_location("page_checks", path)
-    assert spec and spec.loader
-    page_checks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(page_checks)
-    warning = new_output("stream", name="stderr", text="careful\n")
-    pieces = [new_output("stream", name="stdout", text=text) for text in ("a: 1", "\nb:", " 2\n")]
-    for _ in range(2):
-        shown = page_checks.joined([*pieces[:2], warning, *pieces[2:]])
-        assert [output.text for output in shown] == ["a: 1\nb: 2\n", "careful\n"]
