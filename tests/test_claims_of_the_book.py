@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
+from autograder.execution.run import private_channel
 from autograder.workspace.prepared import put_store
 from autograder.workspace.store import sqlite_uri
 from tests.conftest import environment, run
@@ -44,12 +46,13 @@ def store(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def iris(store: Path) -> mlflow.MlflowClient:
-    """The client, with two versions of the registered model Iris."""
+    """The client, with two versions of the registered model Iris; in each one's file stands its number."""
     client = mlflow.MlflowClient()
     client.create_registered_model("Iris")
-    files = store / "mlruns" / "0" / "x"
-    files.mkdir(parents=True)
-    for _ in range(2):
+    for number in ("1", "2"):
+        files = store / "mlruns" / "0" / number
+        files.mkdir(parents=True)
+        (files / "number").write_text(number, encoding="utf-8")
         client.create_model_version("Iris", files.as_uri(), run_id=client.create_run("0").info.run_id)
     return client
 
@@ -92,7 +95,8 @@ def test_two_versions_in_production_mean_the_higher_number(iris: mlflow.MlflowCl
     for version in ("2", "1"):
         iris.transition_model_version_stage("Iris", version, "Production")
     assert iris.get_model_version("Iris", "2").current_stage == "Production"
-    assert [found.version for found in iris.get_latest_versions("Iris", ["Production"])] == [2]
+    found = Path(mlflow.artifacts.download_artifacts("models:/Iris/Production"))
+    assert (found / "number").read_text(encoding="utf-8") == "2"
 
 
 def test_a_parameter_is_not_changed_afterwards() -> None:
@@ -148,7 +152,13 @@ def test_a_script_records_its_commit(store: Path, repository: Path) -> None:
 
 def test_a_notebook_does_not(store: Path, repository: Path) -> None:
     notebook = new_notebook(cells=[new_code_cell(LOGS_A_RUN)])
-    client = NotebookClient(notebook, resources={"metadata": {"path": repository}}, timeout=120)
-    client.execute(env=environment(MLFLOW_TRACKING_URI=sqlite_uri(store)))
+    with tempfile.TemporaryDirectory(prefix="kit-") as channel:
+        client = NotebookClient(
+            notebook,
+            timeout=120,
+            resources={"metadata": {"path": repository}},
+            config=private_channel(Path(channel)),
+        )
+        client.execute(env=environment(MLFLOW_TRACKING_URI=sqlite_uri(store)))
     printed = [output.text for output in notebook.cells[0].outputs if output.get("name") == "stdout"]
     assert "".join(printed).strip() == "None"

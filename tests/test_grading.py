@@ -21,7 +21,7 @@ def rubric() -> Rubric:
     def crashes(evidence: Evidence) -> Outcome:
         raise ZeroDivisionError("a fault of ours")
 
-    @task.criterion("It fails", 2)
+    @task.criterion("“It” fails", 2)
     def fails(evidence: Evidence) -> Outcome:
         return failed("this", "that", "do it")
 
@@ -52,7 +52,7 @@ def test_a_criterion_that_crashes_could_not_be_graded_and_costs_the_others_nothi
 def test_what_waits_says_for_what() -> None:
     report = grade(rubric(), NOTHING)
     (waiting,) = [result for result in report.results if result.id == "needs-it"]
-    assert "“It fails”" in waiting.outcome.found
+    assert "“‘It’ fails”" in waiting.outcome.found
     assert waiting.outcome.next_step == "Do that first."
 
 
