@@ -13,7 +13,7 @@ demo: $(VENV)/installed ## build the book, grade the sample class, show its resu
 	mlflow-kit demo
 
 test: $(VENV)/installed check ## everything that CI checks
-	python -m pytest -n 4
+	python -m pytest -n 3
 
 check: $(VENV)/installed
 	ruff check .

@@ -21,6 +21,8 @@ from autograder.execution import WarmReader
 from autograder.rubrics import assignments
 from autograder.samples import Sample, hand_in, load_samples
 from autograder.workspace.environment import REDIRECTING
+from autograder.workspace.prepared import put_store
+from autograder.workspace.store import sqlite_uri
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"
@@ -166,3 +168,16 @@ def solution() -> NotebookNode:
 def exercise() -> NotebookNode:
     """The exercise's notebook, as committed."""
     return nbformat.read(ROOT / "exercises" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
+
+
+@pytest.fixture
+def own_store(tmp_path: Path) -> Iterator[Path]:
+    """An empty store of the test's own, which MLflow logs to."""
+    import mlflow
+
+    put_store(tmp_path)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(sqlite_uri(tmp_path))
+    mlflow.set_registry_uri(sqlite_uri(tmp_path))
+    yield tmp_path
+    mlflow.set_tracking_uri(before)

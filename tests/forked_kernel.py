@@ -24,15 +24,15 @@ from tests.forked_work import be_a_kernel, score
 #: Seconds until a kernel that does not listen is given up.
 PATIENCE = 90
 NAME = "mlflow-kit-forked"
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.preloaded"])
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["tests.preloaded"])
 
 
 class Forked:
     """A forked kernel, as far as a provisioner asks of a subprocess.Popen."""
 
     def __init__(self, *arguments: Any) -> None:
-        self._process = _context.Process(target=be_a_kernel, args=arguments)
+        self._process = context.Process(target=be_a_kernel, args=arguments)
         self._process.start()
         self.pid = self._process.pid or 0
         self.stdin = self.stdout = self.stderr = None
@@ -93,7 +93,7 @@ class ForkedKernelManager(BoundedKernelManager):
 
 def score_forked(home: Path, timeout: float) -> bytes | str:
     """As autograder.execution.untrusted asks a model without a box, in a forked process."""
-    process = _context.Process(target=score, args=(str(home), kernel_environment(home)))
+    process = context.Process(target=score, args=(str(home), kernel_environment(home)))
     process.start()
     process.join(timeout)
     if process.is_alive():

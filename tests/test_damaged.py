@@ -15,7 +15,8 @@ from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.reading import LARGEST_NOTEBOOK, Unreadable, read_notebook
 from autograder.nbgrader.recognise import grade_id, recognise
 from autograder.reports import Verdict, VerdictKind
-from tests.conftest import ASSIGNMENT, ROOT, make_course, run
+from tests.conftest import ASSIGNMENT, ROOT, make_course
+from tests.forked_command import run
 
 NAME = f"{ASSIGNMENT}.ipynb"
 GRADED, PARTLY, UNGRADED = VerdictKind.GRADED, VerdictKind.PARTLY, VerdictKind.UNGRADED

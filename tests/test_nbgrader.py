@@ -12,7 +12,8 @@ from nbgrader.api import Gradebook
 from autograder import grading
 from autograder.nbgrader.course import Course
 from autograder.reports import load_verdict
-from tests.conftest import ASSIGNMENT, ROOT, SAMPLES, run
+from tests.conftest import ASSIGNMENT, ROOT, SAMPLES
+from tests.forked_command import run
 
 MakeCourse = Callable[..., Path]
 

@@ -145,3 +145,10 @@ def test_bodies_that_are_no_data_are_400_everywhere(served: Served, body: bytes)
     ):
         refused(served.call(method, path, data=body, headers=headers), 400)
     assert served.call("GET", ENDPOINTS).status_code == 200
+
+
+@pytest.mark.parametrize(("text", "status"), [("5.1", 200), ("5,1", 400), ("long", 400)])
+def test_a_number_written_as_text_is_taken_and_a_word_is_not(served: Served, text: str, status: int) -> None:
+    row = {**dict(zip(COLUMNS, FLOWER, strict=True)), COLUMNS[0]: text}
+    answer = served.ask_model("Signed", "1", json={"dataframe_records": [row]})
+    assert answer.status_code == status, answer.text

@@ -17,7 +17,8 @@ from autograder.rubrics import Status, load_rubric
 from autograder.rubrics.course.tracking import truth
 from autograder.workspace import load_flowers, settings
 from autograder.workspace.settings import SettingsError, load_settings
-from tests.conftest import ALL_SAMPLES, ASSIGNMENT, ROOT, make_course, run
+from tests.conftest import ALL_SAMPLES, ASSIGNMENT, ROOT, make_course
+from tests.forked_command import run
 
 TABLE = "length,width,kind\n" + "\n".join(
     f"{base + n / 10},{base * 2 - n / 7},{kind}" for kind, base in (("red", 3), ("blue", 9)) for n in range(9)

@@ -32,11 +32,12 @@ class WarmReader:
 
     def __init__(self, sandbox: bool = True) -> None:
         self.sandbox = sandbox
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "autograder.evidence.warm_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self._process = self._start()
+
+    @staticmethod
+    def _start() -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-P", "-m", "autograder.evidence.warm_process"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self) -> Self:
         return self

@@ -104,7 +104,7 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
         ignored = {}
     before = dict(os.environ)
     set_aside()
-    # processes that a cell starts, such as `mlflow ui`, go to the same place
+    # scripts that a cell starts go to the same place
     set_names({"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"})
     # a server on this machine that does not answer is gone: MLflow would wait a minute for it
     set_names({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
