@@ -44,7 +44,7 @@ languages: $(VENV)/installed ## the same for other languages; needs Debian's cur
 	python book/languages/run.py # r-cran-jsonlite and openjdk-17-jdk-headless
 
 exercises: $(VENV)/installed ## make exercises/ from solutions/
-	for name in $(notdir $(wildcard solutions/*)); do nbgrader generate_assignment $$name --force || exit 1; done
+	nbgrader generate_assignment '*' --force
 
 lock: $(VENV)/installed ## requirements.lock, for Linux, macOS and Windows
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes \

@@ -218,13 +218,21 @@ def _not_regenerated(root: Path) -> Iterator[str]:
         shutil.copy(root / "nbgrader_config.py", course)
         ignored = shutil.ignore_patterns("mlflow.db*", "mlruns", ".ipynb_checkpoints", "workspace")
         shutil.copytree(root / "solutions", course / "solutions", ignore=ignored)
+        command = [sys.executable, "-m", "nbgrader", "generate_assignment", "*"]
+        done = subprocess.run(
+            command, cwd=course, env=tools_environment(), capture_output=True, text=True, check=False
+        )
         for name in assignments():
-            command = [sys.executable, "-m", "nbgrader", "generate_assignment", name]
-            done = subprocess.run(
-                command, cwd=course, env=tools_environment(), capture_output=True, text=True, check=False
-            )
             made, committed = (at / "exercises" / name / f"{name}.ipynb" for at in (course, root))
-            if done.returncode:
-                yield f"{name}: generating it fails: {done.stderr.strip().splitlines()[-1]}"
+            if not made.is_file():
+                yield f"{name}: generating it fails: {_why_not_generated(name, done.stderr)}"
             elif not committed.is_file() or made.read_bytes() != committed.read_bytes():
                 yield f"{name}: exercises/ is not what solutions/ make: run `make exercises`"
+
+
+def _why_not_generated(assignment: str, said: str) -> str:
+    """The last line of the traceback that nbgrader printed for an assignment, else of all it printed."""
+    failed = re.escape(f"{assignment}\n")
+    traceback = re.search(rf"error processing assignment: .*{failed}.*\n((?: .*\n)+)", said)
+    lines = (traceback[1] if traceback else said).split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
