@@ -1,10 +1,14 @@
 """The chapter on other languages shows the clients that are committed, and they do what it says."""
 
+import json
 import re
 import shutil
 import sqlite3
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -77,3 +81,64 @@ def test_a_language_that_is_not_there_is_told_with_its_packages(tmp_path: Path) 
     done = run("python", str(HERE / "run.py"), "Ruby", folder=tmp_path)
     assert done.returncode == 2
     assert "there is no client in Ruby; expected curl, R, java" in done.stdout
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """A tracking server that writes down what it is asked, and knows one run."""
+
+    asked: ClassVar[list[tuple[str, set[str]]]] = []
+
+    def do_GET(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = self.path.partition("?")[0].removeprefix("/api/2.0/mlflow/")
+        self.asked.append((f"{self.command} {path}", set(json.loads(sent or b"{}"))))
+        run = {"info": {"run_id": "r", "experiment_id": "1", "status": "RUNNING"}, "data": {}}
+        known = {
+            "experiments/create": {"experiment_id": "1"},
+            "experiments/get": {
+                "experiment": {"experiment_id": "1", "name": "e", "lifecycle_stage": "active"}
+            },
+            "runs/create": {"run": run},
+            "runs/get": {"run": run},
+            "runs/update": {"run_info": run["info"]},
+            "runs/log-parameter": {},
+            "runs/log-metric": {},
+        }
+        answer = known.get(path, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": path})
+        self.send_response(200 if path in known else 404)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_requests_that_the_chapter_lists_are_those_of_mlflow_s_client(tmp_path: Path) -> None:
+    page = (ROOT / "book" / "chapters" / "languages.md").read_text("utf-8")
+    rows = re.findall(r"^\| .* \| (`(?:GET|POST) .*) \| (.*) \|$", page, re.MULTILINE)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    code = (
+        "import mlflow\nmlflow.set_experiment('e')\nwith mlflow.start_run(run_name='n') as run:\n"
+        "    mlflow.log_param('p', 1)\n    mlflow.log_metric('m', 1.0)\nmlflow.get_run(run.info.run_id)\n"
+    )
+    address = f"http://127.0.0.1:{server.server_port}"
+    done = run(sys.executable, "-c", code, folder=tmp_path, MLFLOW_TRACKING_URI=address)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert done.returncode == 0, done.stdout
+    sent: dict[str, set[str]] = {}
+    for request, keys in Recorder.asked:
+        sent[request] = sent.get(request, set()) | keys
+    told = [(request, body) for cell, body in rows for request in re.findall(r"`((?:GET|POST) [^`]*)`", cell)]
+    assert len(told) == 7
+    for request, body in told:
+        assert request in sent
+        if request != "GET experiments/get-by-name":  # whose row tells the body of the second request
+            assert set(re.findall(r"`(\w+)`", body)) <= sent[request], request
+    assert set(sent) - {request for request, _ in told} <= {"GET experiments/get"}, "more than is told"
