@@ -240,3 +240,16 @@ def test_a_shared_server_lets_all_read_by_default_and_wants_a_password(
 def test_a_token_with_a_line_end_would_be_shown_by_the_error() -> None:
     with pytest.raises(requests.exceptions.InvalidHeader, match="secret"):
         requests.get("http://127.0.0.1:9", headers={"Authorization": "Bearer secret\n"}, timeout=9)
+
+
+def test_the_ui_has_the_words_that_the_book_tells_to_look_for() -> None:
+    scripts = (Path(mlflow.__file__).parent / "server" / "js" / "build" / "static" / "js").rglob("*.js")
+    text = "\n".join(path.read_text("utf-8") for path in scripts)
+    for words in (
+        "Model training",
+        "Show diff only",
+        "Register model",
+        "Parallel Coordinates",
+        "Scatter Plot",
+    ):
+        assert words in text

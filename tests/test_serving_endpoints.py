@@ -306,3 +306,15 @@ def test_an_update_of_a_killed_server_is_taken_up_by_another(served: Served, hel
     held.unlink()
     until(lambda: served.get("orphan", staying)["state"]["config_update"] == "NOT_UPDATING", 20)
     assert served.ask("orphan", staying).json() == {"predictions": ["done"]}
+
+
+def test_an_alias_that_moves_does_not_move_an_endpoint_and_all_sizes_answer_alike(served: Served) -> None:
+    for size in ("Small", "Medium", "Large"):
+        entity = {"entity_name": "Word", "entity_version": "1", "workload_size": size}
+        body = {"name": f"of-{size}", "config": {"served_entities": [entity]}}
+        assert served.call("POST", "/api/2.0/serving-endpoints", json=body).status_code == 200
+        served.settled(f"of-{size}")
+    served.client.set_registered_model_alias("Word", "champion", "2")
+    assert served.ask_model("Word", "champion").json() == {"predictions": ["two"]}
+    for size in ("Small", "Medium", "Large"):
+        assert served.ask(f"of-{size}").json() == {"predictions": ["one"]}

@@ -11,7 +11,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from autograder.workspace.fitting import TableError
 from autograder.workspace.tables import Tables
@@ -427,3 +427,14 @@ def test_of_two_makers_of_a_table_one_wins(tables: Tables) -> None:
         assert list(tables.read(name).plant_id) == [key]
     for line in lost:
         assert "already" in line or "same moment" in line or "is no Delta table" in line, line
+
+
+def test_another_program_appends_to_the_same_folder_and_tidying_up_makes_a_version(tables: Tables) -> None:
+    tables.write("flowers", FLOWERS)
+    folder = str(tables.path("flowers"))
+    write_deltalake(folder, FLOWERS, mode="append")
+    assert len(tables.read("flowers", 1)) == 2 * len(FLOWERS)
+    DeltaTable(folder).optimize.compact()
+    assert DeltaTable(folder).version() == 2
+    assert len(DeltaTable(folder).history()) == 3
+    pd.testing.assert_frame_equal(in_order(tables.read("flowers", 2)), in_order(tables.read("flowers", 1)))
