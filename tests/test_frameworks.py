@@ -3,6 +3,8 @@
 The frameworks are not installed here: `make frameworks` runs them.
 """
 
+import importlib
+import inspect
 import re
 
 import pytest
@@ -75,3 +77,16 @@ def test_the_chapter_shows_the_scripts_and_what_they_printed() -> None:
             assert shown(CHAPTER, script) == [script.read_text(encoding="utf-8").rstrip("\n")]
     (steps,) = shown(CHAPTER, HERE / "steps.py")
     assert steps.startswith("def work_through(")
+
+
+@pytest.mark.parametrize("flavor", ["sklearn", "xgboost", "lightgbm", "pytorch"])  # Keras's needs TensorFlow
+def test_only_the_model_must_be_passed_and_the_older_name_is_still_there(flavor: str) -> None:
+    parameters = inspect.signature(importlib.import_module(f"mlflow.{flavor}").log_model).parameters
+    needed = [
+        name for name, parameter in parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]  # fmt: skip
+    assert len(needed) == 1
+    assert needed[0].endswith("_model")
+    assert list(parameters)[1] == "artifact_path"
+    assert "name" in parameters
