@@ -235,6 +235,11 @@ def test_a_shared_server_lets_all_read_by_default_and_wants_a_password(
     assert (shipped.default_permission, shipped.admin_password) == ("READ", None)
     assert {"READ", "USE", "EDIT", "MANAGE"} <= set(RESOURCE_GRANTABLE_PERMISSIONS)
     assert not is_allowed_host_header(get_default_allowed_hosts(), "mlflow.example.org")
+    from mlflow.server.auth import _validate_bootstrap_admin_password
+
+    for password in (None, "password1234"):
+        with pytest.raises(MlflowException):
+            _validate_bootstrap_admin_password("admin", password)
 
 
 def test_a_token_with_a_line_end_would_be_shown_by_the_error() -> None:
