@@ -18,9 +18,9 @@ TREE = DecisionTreeClassifier().fit(FRAME, [0, 1])
 TYPES = ["sklearn.tree._tree.Tree"]
 
 
-def listed(**more: object) -> set[str]:
-    """The packages on the list that a model is logged with, without their versions."""
-    with mlflow.start_run():
+def listed(run_id: str | None = None, **more: object) -> set[str]:
+    """The packages on the list that a model is logged with, in a run, without their versions."""
+    with mlflow.start_run(run_id=run_id):
         logged = mlflow.sklearn.log_model(TREE, name="m", skops_trusted_types=TYPES, **more)
     lines = Path(mlflow.pyfunc.get_model_dependencies(logged.model_uri)).read_text("utf-8").split()
     return {line.partition("==")[0] for line in lines}
@@ -42,9 +42,11 @@ def test_a_conda_environment_works_but_not_beside_a_list() -> None:
 
 
 def test_a_file_of_packages_in_the_run_is_read_by_nothing() -> None:
-    with mlflow.start_run():
+    with mlflow.start_run() as logged:
         mlflow.log_text("lightgbm==4.6.0", "requirements.txt")
-    assert "lightgbm" not in listed(pip_requirements=["pandas"])
+    packages = listed(run_id=logged.info.run_id)
+    assert "scikit-learn" in packages
+    assert "lightgbm" not in packages
 
 
 def test_trees_have_to_be_named() -> None:

@@ -16,6 +16,7 @@ import requests
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
+from mlflow.server.auth import _validate_bootstrap_admin_password
 from mlflow.server.auth.config import read_auth_config
 from mlflow.server.auth.permissions import RESOURCE_GRANTABLE_PERMISSIONS
 from mlflow.server.security_utils import get_default_allowed_hosts, is_allowed_host_header
@@ -235,8 +236,6 @@ def test_a_shared_server_lets_all_read_by_default_and_wants_a_password(
     assert (shipped.default_permission, shipped.admin_password) == ("READ", None)
     assert {"READ", "USE", "EDIT", "MANAGE"} <= set(RESOURCE_GRANTABLE_PERMISSIONS)
     assert not is_allowed_host_header(get_default_allowed_hosts(), "mlflow.example.org")
-    from mlflow.server.auth import _validate_bootstrap_admin_password
-
     for password in (None, "password1234"):
         with pytest.raises(MlflowException):
             _validate_bootstrap_admin_password("admin", password)

@@ -96,3 +96,18 @@ def test_a_runtime_on_databricks_is_given_the_versions_that_the_kit_has() -> Non
     with (ROOT / "pyproject.toml").open("rb") as file:
         pinned = tomllib.load(file)["project"]["dependencies"]
     assert set(told.split()) <= set(pinned)
+
+
+def test_the_hours_that_are_promised_are_those_that_chapters_and_exercises_state() -> None:
+    def minutes(*paths: Path) -> float:
+        return sum(
+            float(re.findall(r"\*\*Time:\*\* (?:about )?(\d+)", path.read_text("utf-8"))[0]) for path in paths
+        )
+
+    index = (ROOT / "book" / "index.md").read_text("utf-8")
+    assert "exercises of the core path take about five hours, its chapters three to four more" in index
+    assert "about five hours in all" in README
+    assert minutes(*(ROOT / "exercises" / name / f"{name}.ipynb" for name in assignments())) == 5 * 60
+    core = ("why", "components", "tracking", "iterate", "registry")
+    core += ("promotion", "serving", "patterns", "capstone")
+    assert 3 * 60 <= minutes(*(ROOT / "book" / "chapters" / f"{name}.md" for name in core)) <= 4 * 60
