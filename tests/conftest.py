@@ -21,8 +21,10 @@ from autograder.execution import WarmReader
 from autograder.rubrics import assignments
 from autograder.samples import Sample, hand_in, load_samples
 from autograder.workspace.environment import REDIRECTING
+from autograder.workspace.features import Features
 from autograder.workspace.prepared import put_store
 from autograder.workspace.store import sqlite_uri
+from autograder.workspace.tables import Tables
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"
@@ -180,4 +182,18 @@ def own_store(tmp_path: Path) -> Iterator[Path]:
     mlflow.set_tracking_uri(sqlite_uri(tmp_path))
     mlflow.set_registry_uri(sqlite_uri(tmp_path))
     yield tmp_path
+    while mlflow.active_run():
+        mlflow.end_run()
     mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    """The tables of a workspace of the test's own."""
+    return Tables(tmp_path)
+
+
+@pytest.fixture
+def features(tables: Tables) -> Features:
+    """Its feature tables."""
+    return Features(tables)

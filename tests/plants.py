@@ -54,3 +54,17 @@ def log_sum(
             registered_model_name=registered,
         )
     return str(info.model_uri)
+
+
+FLOWERS = pd.DataFrame(
+    {
+        "plant_id": ["a", "b", "c"],
+        "petal length (cm)": [1.4, 4.7, 6.0],
+        "visits": [1, 2, 3],
+        "seen": pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"]),
+    }
+)
+
+
+def in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values("plant_id", ignore_index=True)

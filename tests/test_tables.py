@@ -1,11 +1,6 @@
-"""Tables keep every version, say what does not fit, and know which run used which version."""
+"""Tables keep every version, and say what does not fit."""
 
-import json
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from subprocess import PIPE, Popen
 
 import mlflow
 import numpy as np
@@ -15,37 +10,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from autograder.workspace.fitting import TableError
 from autograder.workspace.tables import Tables
-from tests.conftest import ROOT, environment
-
-FLOWERS = pd.DataFrame(
-    {
-        "plant_id": ["a", "b", "c"],
-        "petal length (cm)": [1.4, 4.7, 6.0],
-        "visits": [1, 2, 3],
-        "seen": pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"]),
-    }
-)
-
-
-@pytest.fixture
-def tables(tmp_path: Path) -> Tables:
-    return Tables(tmp_path)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Path]:
-    """A store of the test's own, in use while the test runs."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{(tmp_path / 'mlflow.db').as_posix()}")
-    mlflow.set_experiment("mine")
-    yield tmp_path
-    while mlflow.active_run():
-        mlflow.end_run()
-    mlflow.set_tracking_uri(before)
-
-
-def in_order(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.sort_values("plant_id", ignore_index=True)
+from tests.plants import FLOWERS, in_order
 
 
 def test_what_is_written_is_read_and_every_version_stays(tables: Tables) -> None:
@@ -61,7 +26,7 @@ def test_what_is_written_is_read_and_every_version_stays(tables: Tables) -> None
     assert list(tables.read("flowers").columns) == ["plant_id", "color"]
 
 
-def test_the_history_says_who_wrote_what_newest_first(tables: Tables, store: Path) -> None:
+def test_the_history_says_who_wrote_what_newest_first(tables: Tables, own_store: Path) -> None:
     tables.write("flowers", FLOWERS)
     with mlflow.start_run() as run:
         tables.write("flowers", FLOWERS.iloc[:2], mode="append")
@@ -292,141 +257,6 @@ def test_a_damaged_table_is_said(tables: Tables) -> None:
     with pytest.raises(TableError, match=r"Table `flowers` could not be read: .*") as raised:
         tables.history("flowers")
     assert "\n" not in str(raised.value)
-
-
-def test_a_run_is_tied_to_the_versions_it_used(tables: Tables, store: Path) -> None:
-    for visits in (1, 2, 3):
-        tables.write("flowers", FLOWERS.assign(visits=visits), mode="overwrite")
-    runs = []
-    for version in (0, 1, None):
-        with mlflow.start_run() as run:
-            assert tables.log_input("flowers", version, context="training") == (
-                2 if version is None else version
-            )
-        runs.append(run.info.run_id)
-    with mlflow.start_run() as other:
-        tables.write("trees", FLOWERS)
-        mlflow.log_input(
-            mlflow.data.from_pandas(FLOWERS, source="https://localhost/flowers.csv", name="flowers")
-        )
-    assert [tables.version_of(run, "flowers") for run in runs] == [0, 1, 2]
-    assert tables.version_of(other.info.run_id, "flowers") is None
-    assert tables.runs_of("flowers") == runs[::-1]
-    assert [tables.runs_of("flowers", version) for version in (0, 1, 2)] == [[run] for run in runs]
-    with pytest.raises(TableError, match="no version 7"):
-        tables.runs_of("flowers", 7)
-    (logged,) = mlflow.get_run(runs[1]).inputs.dataset_inputs
-    assert (logged.dataset.name, logged.dataset.source_type) == ("flowers", "delta_table")
-    assert json.loads(logged.dataset.source) == {
-        "path": tables.path("flowers").as_posix(),
-        "delta_table_version": 1,
-    }
-    assert {tag.key: tag.value for tag in logged.tags} == {"mlflow.data.context": "training"}
-
-
-def test_a_run_is_tied_to_the_versions_it_wrote(tables: Tables, store: Path) -> None:
-    tables.write("flowers", FLOWERS)
-    with mlflow.start_run() as run:
-        tables.write("flowers", FLOWERS, mode="append")
-        tables.write("flowers", FLOWERS, mode="append")
-    run_id = run.info.run_id
-    tables.write("flowers", FLOWERS, mode="append", run_id="of-another-store")
-    assert tables.version_of(run_id, "flowers") == 2
-    assert tables.runs_of("flowers") == [run_id, "of-another-store"]
-    assert [tables.runs_of("flowers", version) for version in range(4)] == [
-        [],
-        [run_id],
-        [run_id],
-        ["of-another-store"],
-    ]
-    with mlflow.start_run(run_id=run_id):
-        tables.log_input("flowers", 0)
-    assert tables.version_of(run_id, "flowers") == 0, "what a run used comes before what it wrote"
-
-
-def test_the_tie_survives_a_move_of_the_folder(tables: Tables, store: Path, tmp_path: Path) -> None:
-    tables.write("flowers", FLOWERS)
-    with mlflow.start_run() as run:
-        tables.log_input("flowers")
-    moved = tmp_path / "elsewhere"
-    moved.mkdir()
-    tables.folder.rename(moved / "tables")
-    assert Tables(moved).version_of(run.info.run_id, "flowers") == 0
-    assert Tables(moved).runs_of("flowers", 0) == [run.info.run_id]
-
-
-def test_an_input_without_a_run_is_said_and_no_run_is_started(tables: Tables, store: Path) -> None:
-    tables.write("flowers", FLOWERS)
-    with pytest.raises(TableError, match=r"No MLflow run is active.*with mlflow\.start_run"):
-        tables.log_input("flowers")
-    assert mlflow.search_runs(search_all_experiments=True, output_format="list") == []
-
-
-WRITER = """
-import sys, time
-from pathlib import Path
-import mlflow, deltalake, pandas as pd
-from autograder.workspace.tables import TableError, Tables
-folder, mode, me, rounds = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-tables = Tables(folder)
-Path(folder, me).touch()
-while not Path(folder, "go").exists():
-    time.sleep(0.001)
-for number in range(rounds):
-    frame = pd.DataFrame({"plant_id": [f"{me}-{number}"], "visits": [number]})
-    name = "flowers" if mode in ("append", "merge") else f"flowers{number}"
-    try:
-        if mode == "merge":
-            version = tables.merge(name, frame, ["plant_id"])
-        else:
-            version = tables.write(name, frame, mode="append" if mode == "append" else mode)
-        print("wrote", name, version, frame.plant_id[0], flush=True)
-    except TableError as error:
-        print("lost", name, "-", error, flush=True)
-"""
-
-
-def race(tables: Tables, mode: str, rounds: int) -> tuple[list[list[str]], list[str]]:
-    """Two processes write at once; what they wrote, as table, version and key, and what they lost."""
-    folder = tables.folder.parent
-    command = [sys.executable, "-c", WRITER, str(folder), mode]
-    writers = [
-        Popen([*command, me, str(rounds)], cwd=ROOT, env=environment(), stdout=PIPE, text=True) for me in "AB"
-    ]
-    while not all((folder / me).exists() for me in "AB"):
-        assert all(writer.poll() is None for writer in writers)
-        time.sleep(0.01)
-    (folder / "go").touch()
-    lines = [line for writer in writers for line in writer.communicate(timeout=120)[0].splitlines()]
-    assert [writer.returncode for writer in writers] == [0, 0]
-    assert len(lines) == 2 * rounds
-    return [line.split()[1:] for line in lines if line.startswith("wrote")], [
-        line for line in lines if line.startswith("lost")
-    ]
-
-
-@pytest.mark.parametrize("mode", ["append", "merge"])
-def test_of_two_writers_none_loses_a_row_in_silence(tables: Tables, mode: str) -> None:
-    tables.write("flowers", pd.DataFrame({"plant_id": ["first"], "visits": [0]}))
-    wrote, lost = race(tables, mode, 15)
-    if mode == "append":
-        assert not lost, "appends do not disturb each other"
-    for line in lost:
-        assert "Another program changed table `flowers` at the same moment" in line
-    assert sorted(tables.read("flowers").plant_id) == sorted(["first", *(key for _, _, key in wrote)])
-    for _, version, key in wrote:  # each was told the version that it made itself
-        assert key in set(tables.read("flowers", int(version)).plant_id)
-        assert key not in set(tables.read("flowers", int(version) - 1).plant_id)
-
-
-def test_of_two_makers_of_a_table_one_wins(tables: Tables) -> None:
-    wrote, lost = race(tables, "error", 15)
-    assert len(wrote) == len(lost) == 15
-    for name, version, key in wrote:
-        assert version == "0"
-        assert list(tables.read(name).plant_id) == [key]
-    for line in lost:
-        assert "already" in line or "same moment" in line or "is no Delta table" in line, line
 
 
 def test_another_program_appends_to_the_same_folder_and_tidying_up_makes_a_version(tables: Tables) -> None:
