@@ -39,6 +39,7 @@ import autograder.nbgrader.grading
 import autograder.notebook
 import autograder.rehearsal
 import autograder.workspace.data
+import autograder.workspace.serving.run
 import autograder.workspace.store
 import tests.forked_work
 

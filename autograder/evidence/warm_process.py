@@ -105,10 +105,13 @@ def serve() -> None:
     """Answer questions, one JSON object a line, until standard input ends."""
     import mlflow.store.model_registry.sqlalchemy_store
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    import PIL.Image
+    import scipy.ndimage  # noqa: F401
     import sklearn.ensemble
     import sklearn.linear_model  # noqa: F401
     import sqlalchemy.orm
 
+    PIL.Image.preinit()
     sqlalchemy.orm.configure_mappers()
 
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"

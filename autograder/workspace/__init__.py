@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from autograder.workspace.importing import importing
+
 if TYPE_CHECKING:
     from autograder.workspace.candidates import (
         log_candidates,
@@ -29,9 +31,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is: commands that need no data do not wait for pandas."""
     if name in ("Flowers", "load_flowers", "load_wines"):
-        return getattr(import_module("autograder.workspace.data"), name)
-    if name in ("log_candidates", "put_in_use", "register_candidates", "release_in_a_hurry"):
-        return getattr(import_module("autograder.workspace.candidates"), name)
-    if name in ("Workspace", "open_workspace"):
-        return getattr(import_module("autograder.workspace.store"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = "data"
+    elif name in ("log_candidates", "put_in_use", "register_candidates", "release_in_a_hurry"):
+        module = "candidates"
+    elif name in ("Workspace", "open_workspace"):
+        module = "store"
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with importing():
+        return getattr(import_module(f"{__name__}.{module}"), name)

@@ -71,16 +71,7 @@ def start_server(
     for wanted in ports:
         command = [sys.executable, "-P", listen.__file__, str(state.folder), tracking_uri]
         command += ["--port", str(wanted)] + (["--idle", str(idle)] if idle is not None else [])
-        process = subprocess.Popen(
-            [*command, "--eager"] if eager else command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(),
-            # who interrupts the notebook does not mean the server
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
+        process = _launch([*command, "--eager"] if eager else command)
         assert process.stdout and process.stderr
         began = time.monotonic()
         late = threading.Timer(PATIENCE, process.kill)
@@ -109,6 +100,19 @@ def start_server(
         "port that is "
         "free: leave the port out, or name another. What it said before is in "
         f"{state.folder / FOLDER}/serving.log."
+    )
+
+
+def _launch(command: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(),
+        # who interrupts the notebook does not mean the server
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
 
 

@@ -1,6 +1,7 @@
 """A private MLflow store beside the notebook, and nowhere else unless another was named."""
 
 import contextlib
+import gc
 import logging
 import os
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from autograder.workspace import data
 from autograder.workspace.database import DATABASE, check_database
 from autograder.workspace.environment import foreign, set_aside, set_names
 from autograder.workspace.features import Features
+from autograder.workspace.importing import importing
 from autograder.workspace.prepared import put_store
 from autograder.workspace.remote import connect, end_runs, is_databricks, is_server
 from autograder.workspace.server import Server, start_server
@@ -73,6 +75,7 @@ class Workspace:
         return measure(self.folder, endpoint)
 
 
+@importing()
 def open_workspace(folder: str | Path | None = None, remote: str | None = None) -> Workspace:
     """Open the private store ``mlflow.db`` in ``folder``, make it MLflow's store here, and serve it.
 
@@ -127,6 +130,8 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
         if _opened and _opened[0].tracking_uri != tracking_uri:  # the experiment was another store's
             mlflow.set_experiment(experiment_id="0")
     workspace = Workspace(folder, tracking_uri, seed, _serve(folder, tracking_uri))
+    if not _opened:
+        gc.freeze()  # libraries stay: looking through them takes a kernel a second when it ends
     _opened[:] = [workspace]
     _say_where(workspace, ignored)
     return workspace
