@@ -33,7 +33,7 @@ class Scoring:
     estimator: str = ""
     final_estimator: str = ""
     inputs: tuple[str, ...] = ()
-    params: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict, hash=False)
     error: str | None = None
 
 

@@ -18,6 +18,9 @@ KEPT = "kept"
 #: This file in a submission's kept folder says that grading it has begun and not ended.
 UNFINISHED = "unfinished"
 
+#: Why a submission is partly graded whose written part is graded by hand.
+WAITS = "some criteria wait for a person"
+
 
 @dataclass(slots=True)
 class Submission:
@@ -128,7 +131,7 @@ class Course:
             next_step = submission.next_step or f"Run `mlflow-kit grade {submission.assignment}` again."
         elif submission.repairs or report.pending:
             kind = VerdictKind.PARTLY
-            pending = ["some criteria wait for a person"] if report.pending else []
+            pending = [WAITS] if report.pending else []
             because = "; ".join([*submission.repairs, *pending])
         else:
             kind, because = VerdictKind.GRADED, "; ".join(submission.notes)

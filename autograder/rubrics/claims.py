@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from itertools import permutations
 
 import numpy as np
@@ -91,6 +92,11 @@ def log_loss(scoring: Scoring, truth: pd.Series) -> float | None:
 
     As ``sklearn.metrics.log_loss`` has it; None when the model gives no usable probabilities.
     """
+    return _log_loss(scoring, tuple(truth))
+
+
+@lru_cache  # of a few models, asked by nearly every criterion for each pair of run and version
+def _log_loss(scoring: Scoring, truth: tuple[str, ...]) -> float | None:
     names = sorted(set(truth))
     meant = _meant_names(scoring, truth)
     classes = [meant.get(found, found) for found in scoring.classes]
@@ -180,7 +186,7 @@ def listed(names: Iterable[str]) -> str:
     return shown + (f" and {len(all_names) - 5} more" if len(all_names) > 5 else "")
 
 
-def _meant_names(scoring: Scoring, truth: pd.Series) -> dict[str, str]:
+def _meant_names(scoring: Scoring, truth: Collection[str]) -> dict[str, str]:
     """Which of the truth's names each of the model's classes stands for, where they are not names.
 
     Species may be numbered in any order. The order is read off the answers: it is the one under which
