@@ -2,18 +2,24 @@
 PYTHON ?= python3
 VENV ?= .venv
 FRAMEWORKS ?= build/frameworks
+# the notebooks, the known submissions, nbgrader's commands on each, and how authors make and check them
+ASSIGNMENTS := assignments submissions stock_commands authoring settings exercises candidates \
+  in_the_notebook serving_exercise by_hand
 BIN := $(VENV)/bin
 # byte code makes every start of Python two to three times as fast
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test check mutants book screenshots frameworks languages exercises lock frameworks-lock clean
+.PHONY: demo test assignments check mutants book screenshots frameworks languages exercises lock frameworks-lock clean
 
 demo: $(VENV)/installed ## build the book, grade the sample class, show its results
 	mlflow-kit demo
 
 test: $(VENV)/installed check ## everything that CI checks
 	python -m pytest -n 3
+
+assignments: $(VENV)/installed ## of these, what a change of an assignment can break
+	python -m pytest -n 3 $(patsubst %,tests/test_%.py,$(ASSIGNMENTS))
 
 check: $(VENV)/installed
 	ruff check .

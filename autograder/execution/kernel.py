@@ -162,6 +162,7 @@ class BoundedKernelClient(AsyncKernelClient):
     def _create_connected_socket(self, channel: str, identity: bytes | None = None) -> Any:
         self.context.setsockopt(zmq.RCVHWM, MOST_WAITING.get(channel, 1))
         connected = super()._create_connected_socket(channel, identity)
+        connected.linger = 0  # a kernel that has ended gets no more messages: nobody waits a second for that
         if channel == "iopub":
             self.lost = connected.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         return connected
