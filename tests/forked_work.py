@@ -1,5 +1,6 @@
-"""What a forked process does. Imports nothing itself; tests.preloaded has what it needs."""
+"""What a forked process does. Imports the standard library only; tests.preloaded has what it needs."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -42,12 +43,12 @@ def be_a_kernel(arguments: list[str], folder: str, environment: dict[str, str]) 
 
 
 def be_a_server(
-    arguments: list[str], environment: dict[str, str], read: Connection, *written: Connection
+    arguments: list[str], folder: str, environment: dict[str, str], read: Connection, *written: Connection
 ) -> None:
     """Become the server of a workspace, its standard input and outputs the ends of pipes."""
     from autograder.workspace.serving import listen
 
-    _begin("/", environment)
+    _begin(folder, environment)
     for number, end in enumerate((read, *written)):
         os.dup2(end.fileno(), number)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
@@ -97,7 +98,7 @@ class ForkedServer:
         pipes = [context.Pipe(duplex=False) for _ in range(3)]
         (read, ask), (out, print_out), (error, print_error) = pipes
         script = command.index("-P") + 1
-        arguments = (command[script:], _environment(), read, print_out, print_error)
+        arguments = (command[script:], str(Path.cwd()), _environment(), read, print_out, print_error)
         self._process = context.Process(target=be_a_server, args=arguments, daemon=True)
         self._process.start()
         self.pid = self._process.pid
@@ -142,7 +143,10 @@ class ForkedReader:
         self.stdout: IO[bytes] = os.fdopen(answers, "rb")
 
     def wait(self, seconds: float | None = None) -> None:
+        end = time.monotonic() + (math.inf if seconds is None else seconds)
         while not os.waitpid(self.pid, os.WNOHANG)[0]:  # it ends where its questions end
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("the reader", seconds or 0)
             time.sleep(INTERVAL)
 
     def kill(self) -> None:
