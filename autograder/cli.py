@@ -173,14 +173,17 @@ def results(assignment: Assignment, course: CourseFolder = Path()) -> None:
 
 def _show_results(root: Path, assignment: str, student: str = "*", failed: bool = False) -> None:
     """Print the class table; the status is 1 when a submission could not be graded, or with ``failed``."""
-    from autograder.nbgrader.by_hand import with_hand_grades
+    from autograder.nbgrader.by_hand import NoGradebook, with_hand_grades
     from autograder.nbgrader.course import Course
     from autograder.reports import VerdictKind, class_table
 
     verdicts = [v for v in Course(root).verdicts(assignment) if fnmatchcase(v.student, student)]
     if not verdicts:
         raise _nothing_there(root, assignment, student)
-    verdicts = with_hand_grades(root, verdicts)
+    try:
+        verdicts = with_hand_grades(root, verdicts)
+    except NoGradebook as error:
+        typer.echo(error, err=True)
     Console().print(class_table(assignment, verdicts))
     if failed or any(verdict.kind is VerdictKind.UNGRADED for verdict in verdicts):
         raise typer.Exit(NOT_GRADED)

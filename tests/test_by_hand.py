@@ -67,3 +67,11 @@ def test_nobody_waits_for_a_note_that_was_not_written(capstone: Path, tmp_path: 
     assert "3 of 40 │ graded" in after
     assert "untouched: a person graded serve." in after
     assert "34 of 40 │ partly graded" in after
+
+
+def test_a_gradebook_that_cannot_be_read_is_told_beside_the_table(capstone: Path) -> None:
+    (capstone / "gradebook.db").write_text("no database, however long one looks at it" * 100)
+    after = shown(capstone)
+    assert "34 of 40 │ partly graded" in after
+    assert "gradebook.db cannot be read (file is not a database)" in after
+    assert "What persons graded is not in the table" in after

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from nbgrader.api import Grade, Gradebook, MissingEntry
 from nbgrader.coursedir import CourseDirectory
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from traitlets.config import Config
 from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 
@@ -15,11 +17,15 @@ from autograder.reports import Verdict, VerdictKind
 CONFIG = "nbgrader_config.py"
 
 
+class NoGradebook(RuntimeError):
+    """Raised when a course's gradebook is there and cannot be read; the message says why."""
+
+
 def with_hand_grades(root: Path, verdicts: Iterable[Verdict]) -> list[Verdict]:
     """The verdicts with the points that persons gave, as the gradebook of the course in ``root`` has them.
 
     A submission in which nothing waits for a person any more is graded: nbgrader itself gives a part that is
-    graded by hand no points where it was left as it was handed out.
+    graded by hand no points where it was left as it was handed out. Raises NoGradebook.
     """
     try:
         config = PyFileConfigLoader(CONFIG, path=str(root)).load_config()
@@ -29,8 +35,16 @@ def with_hand_grades(root: Path, verdicts: Iterable[Verdict]) -> list[Verdict]:
     prefix, _, name = course.db_url.partition("sqlite:///")
     if not prefix and not Path(root, name).exists():
         return list(verdicts)
-    with Gradebook(course.db_url, course.course_id) as gradebook:
-        return [_with_hand_grades(verdict, _grades(gradebook, verdict)) for verdict in verdicts]
+    try:
+        with Gradebook(course.db_url, course.course_id) as gradebook:
+            return [_with_hand_grades(verdict, _grades(gradebook, verdict)) for verdict in verdicts]
+    except SQLAlchemyError as error:
+        why = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise NoGradebook(
+            f"The gradebook {make_url(course.db_url)!r} cannot be read ({why}); expected one that nbgrader "
+            "made. What persons graded is not in the table. After an update of nbgrader, run "
+            "`nbgrader db upgrade`."
+        ) from error
 
 
 def _grades(gradebook: Gradebook, verdict: Verdict) -> list[Grade]:

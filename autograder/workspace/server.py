@@ -17,6 +17,8 @@ from autograder.workspace.serving.state import FOLDER, State, WorkspaceError
 
 #: Seconds in which a server must listen, and in which it must end once it was told to.
 PATIENCE = 60.0
+#: Seconds for which a process that ends waits for its server, which puts the last calls into their table.
+LAST_CALLS = 3.0
 SETTING_PORT = "port"
 #: Ports that a workspace remembers, for as many servers of it at the same time.
 MOST_PORTS = 4
@@ -42,6 +44,12 @@ class Server:
         if self.process.stdin:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
+
+    def finish(self) -> None:
+        """End the process with this one; whoever reads or removes the folder then finds the last calls."""
+        self.end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(LAST_CALLS)
 
     def close(self) -> None:
         """End the process; what it had in its journal is in the request log then."""
@@ -85,7 +93,7 @@ def start_server(
             found = json.loads(line)["port"]
             _remember_port(state, found, port is not None)
             server = Server(state.folder, f"http://127.0.0.1:{found}", process)
-            atexit.register(server.end)
+            atexit.register(server.finish)
             return server
         told.append(process.stderr.read().decode("utf-8", "replace").strip().rpartition("\n")[2])
         process.wait()
