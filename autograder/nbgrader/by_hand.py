@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from nbgrader.api import Grade, Gradebook, MissingEntry
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.coursedir import CourseDirectory
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,7 +37,7 @@ def with_hand_grades(root: Path, verdicts: Iterable[Verdict]) -> list[Verdict]:
         return list(verdicts)
     try:
         with Gradebook(course.db_url, course.course_id) as gradebook:
-            return [_with_hand_grades(verdict, _grades(gradebook, verdict)) for verdict in verdicts]
+            return [_with_hand_grades(verdict, gradebook) for verdict in verdicts]
     except SQLAlchemyError as error:
         why = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise NoGradebook(
@@ -47,20 +47,17 @@ def with_hand_grades(root: Path, verdicts: Iterable[Verdict]) -> list[Verdict]:
         ) from error
 
 
-def _grades(gradebook: Gradebook, verdict: Verdict) -> list[Grade]:
+def _with_hand_grades(verdict: Verdict, gradebook: Gradebook) -> Verdict:
     try:
         submission = gradebook.find_submission(verdict.assignment, verdict.student)
     except MissingEntry:
-        return []
-    return [grade for notebook in submission.notebooks for grade in notebook.grades]
-
-
-def _with_hand_grades(verdict: Verdict, grades: list[Grade]) -> Verdict:
+        return verdict
+    grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
     given = {grade.name: grade for grade in grades if grade.manual_score is not None}
     if given:
         tasks = verdict.tasks | {name: (grade.score, grade.max_score) for name, grade in given.items()}
-        verdict = replace(verdict, earned=sum(grade.score for grade in grades), tasks=tasks)
-    if not grades or any(grade.needs_manual_grade for grade in grades):
+        verdict = replace(verdict, earned=submission.score, tasks=tasks)
+    if not grades or submission.needs_manual_grade:
         return verdict
     notes = [note for note in verdict.because.split("; ") if note and note != WAITS]
     if given:

@@ -130,9 +130,7 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
         if _opened and _opened[0].tracking_uri != tracking_uri:  # the experiment was another store's
             mlflow.set_experiment(experiment_id="0")
     workspace = Workspace(folder, tracking_uri, seed, _serve(folder, tracking_uri))
-    if not _opened:
-        gc.freeze()  # libraries stay: looking through them takes a kernel a second when it ends
-    _opened[:] = [workspace]
+    _remember(workspace)
     _say_where(workspace, ignored)
     return workspace
 
@@ -145,10 +143,17 @@ def _open_remote(folder: Path, remote: str) -> Workspace:
         _close_server()
     server = None if is_databricks(remote) else _serve(folder, remote)
     workspace = Workspace(folder, remote, data.current_seed(), server)
-    _opened[:] = [workspace]
+    _remember(workspace)
     print(f"Your work goes to {remote}, as you asked; others who use it can see it.")
     _say_host(workspace)
     return workspace
+
+
+def _remember(workspace: Workspace) -> None:
+    """Note which workspace this process works in; with the first one, its libraries are there to stay."""
+    if not _opened:
+        gc.freeze()  # looking through them for garbage takes a kernel a second when it ends
+    _opened[:] = [workspace]
 
 
 def _serve(folder: Path, tracking_uri: str) -> Server:
