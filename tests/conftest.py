@@ -173,6 +173,13 @@ def exercise() -> NotebookNode:
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a store."""
+    assert put_store(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def own_store(tmp_path: Path) -> Iterator[Path]:
     """An empty store of the test's own, which MLflow logs to."""
     import mlflow

@@ -3,44 +3,31 @@
 import contextlib
 import json
 import shutil
-import socket
 import sqlite3
-import subprocess
-import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
 from xml.etree import ElementTree
 
 import mlflow
 import nbformat
-import pandas as pd
 import pytest
-from mlflow.tracking._model_registry.utils import _get_default_registry_uri_for_tracking_uri
 
 from autograder import evidence
 from autograder.evidence import Evidence, NoStore
-from autograder.evidence.store import read_store, registry_uri
-from autograder.evidence.workspace import read_workspace
-from autograder.execution import Limits, WarmReader, collect, run_notebook
+from autograder.evidence.store import read_store
+from autograder.execution import WarmReader, collect, run_notebook
 from autograder.grading import Report, grade
 from autograder.notebook import report_of, report_on
 from autograder.reports import report_json
 from autograder.rubrics import Status, load_rubric
-from autograder.workspace.prepared import put_store
-from autograder.workspace.serving.state import State
-from autograder.workspace.serving.tokens import create_token
 from autograder.workspace.settings import USUAL, Conditions
-from autograder.workspace.store import SEED_TAG
-from autograder.workspace.tables import Tables
-from tests.conftest import ASSIGNMENT, ROOT, environment, run
+from tests.conftest import ASSIGNMENT, ROOT, run
+from tests.tracking_server import SEED, serving, work_on
 
 pytestmark = pytest.mark.xdist_group("callers")
-SEED = 3
 RUBRIC = load_rubric(ASSIGNMENT)
 
 
@@ -90,58 +77,6 @@ def test_saved_facts_alone_are_enough_to_grade_again(work: tuple[Path, Evidence]
     assert grade(RUBRIC, evidence.load(saved)) == grade(RUBRIC, work[1])
     blind = replace(evidence.load(saved), models=())
     assert lost(grade(RUBRIC, blind)) >= {"model-logged", "two-variants"}
-
-
-@contextlib.contextmanager
-def serving(home: Path, *more: str, **settings: str) -> Iterator[str]:
-    """The address of a real tracking server with an empty store in ``home``."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home.mkdir()
-    put_store(home)
-    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", uri(home / "mlflow.db")]
-    command += ["--artifacts-destination", str(home / "files"), *more]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    address = f"http://127.0.0.1:{port}"
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=home, env=environment(**quiet, **settings), stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait(f"{address}/health", process)
-            yield address
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _wait(address: str, process: subprocess.Popen[bytes], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(f"{address} did not come up")
-
-
-def work_on(server: str, folder: Path, credentials: dict[str, str] | None = None) -> None:
-    """Run the solution in ``folder`` so that it logs to a tracking server, with the seed it has."""
-    notebook = nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
-    for cell in notebook.cells:
-        if cell.id == "setup":
-            cell.source = f"""
-import os, mlflow
-os.environ.update({credentials or {}!r})
-mlflow.set_tracking_uri({server!r})
-mlflow.MlflowClient().set_experiment_tag("0", {SEED_TAG!r}, "{SEED}")
-"""
-    folder.mkdir()
-    # over HTTP, with everything else going on
-    run_notebook(notebook, folder, Conditions(SEED), Limits(cell=600, wall=900), sandbox=False)
 
 
 def test_the_same_work_on_a_tracking_server_gets_the_same_report(
@@ -203,88 +138,6 @@ def test_a_server_that_does_not_answer_is_one_clear_line(tmp_path: Path) -> None
 
 
 IRIS_2 = {"name": "main.default.iris", "version": "2"}
-#: What a Databricks workspace answers, by the end of the path. Only a stand-in can say it here: MLflow's own
-#: server does not know Unity Catalog, whose searches leave tags and aliases out.
-CATALOG = {
-    "experiments/search": {},
-    "unity-catalog/registered-models/search": {"registered_models": [{"name": "main.default.iris"}]},
-    "unity-catalog/registered-models/get": {
-        "registered_model": {
-            "name": "main.default.iris",
-            "tags": [{"key": "team", "value": "a"}],
-            "aliases": [{"alias": "champion", "version": "2"}],
-        }
-    },
-    "unity-catalog/model-versions/search": {
-        "model_versions": [{"name": "main.default.iris", "version": "2"}]
-    },
-    "unity-catalog/model-versions/get": {
-        "model_version": {
-            "name": "main.default.iris",
-            "version": "2",
-            "tags": [{"key": "ok", "value": "yes"}],
-        }
-    },
-}
-
-
-class Databricks(BaseHTTPRequestHandler):
-    """A stand-in for the calls that reading a Databricks workspace makes."""
-
-    def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = self.path.partition("?")[0].removeprefix("/api/2.0/mlflow/")
-        self.send_response(200 if path in CATALOG else 404)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(CATALOG.get(path, {})).encode())
-
-    do_POST = do_GET
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def databricks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The environment names a workspace that answers like Databricks."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Databricks)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("DATABRICKS_HOST", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("DATABRICKS_TOKEN", "dapi-of-a-test")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    yield
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.mark.usefixtures("databricks")
-def test_work_on_databricks_is_read_from_unity_catalog_and_not_from_a_local_workspace(tmp_path: Path) -> None:
-    create_token(State(tmp_path), "of local work")
-    Tables(tmp_path).write("flowers", pd.DataFrame({"petal": [1.0]}))
-    assert read_workspace(tmp_path).tokens
-    facts = read_store("databricks", workspace=tmp_path)
-    (model,) = facts.registered
-    assert (model.name, model.tags, model.aliases) == ("main.default.iris", {"team": "a"}, {"champion": 2})
-    assert [(version.version, version.tags) for version in model.versions] == [(2, {"ok": "yes"})]
-    assert (facts.tokens, facts.endpoints, facts.requests) == ((), (), ())
-    assert [table.name for table in facts.tables] == ["flowers"]
-    assert any("of a Databricks workspace are not read" in finding for finding in facts.findings)
-
-
-@pytest.mark.parametrize(
-    ("tracking", "registry"),
-    [
-        ("databricks", "databricks-uc"),
-        ("databricks://profile", "databricks-uc://profile"),
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-    ],
-)
-def test_the_registry_is_the_one_that_mlflow_would_take(tracking: str, registry: str) -> None:
-    assert registry_uri(tracking) == registry
-    assert _get_default_registry_uri_for_tracking_uri(tracking) == registry
 
 
 def change(store: Path, statement: str, *values: object) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autograder.workspace.tables import Tables
 from tests.conftest import run
-from tests.test_open_workspace import CALL, ENDPOINT, MODEL, OPEN
+from tests.workspace_kernel import CALL, ENDPOINT, MODEL, OPEN
 
 
 def test_the_last_call_is_written_down_before_the_process_is_gone(tmp_path: Path) -> None:
