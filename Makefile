@@ -19,7 +19,7 @@ test: $(VENV)/installed check ## everything that CI checks
 	python -m pytest -n 3
 
 assignments: $(VENV)/installed ## of these, what a change of an assignment can break
-	python -m pytest -n 3 $(patsubst %,tests/test_%.py,$(ASSIGNMENTS))
+	python -m pytest -n 3 $(foreach name,$(ASSIGNMENTS),$(wildcard tests/*/test_$(name).py))
 
 check: $(VENV)/installed
 	ruff check .
@@ -29,8 +29,8 @@ check: $(VENV)/installed
 	lint-imports --no-cache
 
 # the known submissions are graded once, and again when what they leave may have changed
-build/facts: $(wildcard solutions/*/*.ipynb tests/submissions/*/*.toml autograder/evidence/*.py \
-  autograder/execution/*.py autograder/workspace/*.py) | $(VENV)/installed
+build/facts: $(wildcard solutions/*/*.ipynb tests/submissions/*/*.toml autograder/data/*.py \
+  autograder/databricks/*.py autograder/evidence/*.py autograder/sandbox/*.py autograder/workspace/*.py) | $(VENV)/installed
 	python -m tests.mutation.keep_facts
 
 mutants: build/facts ## how many small changes to the rubrics and to grading the tests notice

@@ -5,21 +5,17 @@ not the grade: grading runs the notebook again elsewhere and asks the same rubri
 """
 
 import os
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from autograder.data.settings import SETTINGS_VARIABLE, current_settings, load_settings
 from autograder.workspace import Workspace, open_workspace
-from autograder.workspace.settings import SETTINGS_VARIABLE, USUAL, Settings, current_settings, load_settings
 
 if TYPE_CHECKING:
-    from autograder.evidence import Evidence, LoggedModel, Scoring
     from autograder.grading import Report
 
 _settings: list[str] = []  # at most one: what the opened exercise's settings say
-_scores: "dict[tuple[str, int], Scoring]" = {}
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,7 @@ class Exercise:
         """
         from autograder.evidence import Evidence, StoreError
         from autograder.grading import grade
+        from autograder.pipeline.own_work import report_on
         from autograder.rubrics import load_rubric
 
         try:
@@ -86,77 +83,3 @@ def open_exercise(assignment: str, folder: str | Path | None = None, remote: str
         _settings[:] = [load_settings(workspace.folder).model_dump_json()]
         os.environ[SETTINGS_VARIABLE] = _settings[0]
     return Exercise(assignment, workspace)
-
-
-def report_on(
-    assignment: str,
-    tracking_uri: str,
-    seed: int | None = None,
-    settings: Settings | None = None,
-    workspace: Path | None = None,
-) -> "Report":
-    """The report on a store, and on the workspace in that folder, by default a SQLite store's own.
-
-    See :func:`report_of`. Raises StoreError when the store cannot be read.
-    """
-    from autograder.evidence.store import read_store
-
-    with tempfile.TemporaryDirectory(prefix="kit-files-", ignore_cleanup_errors=True) as downloads:
-        return report_of(
-            assignment, lambda: read_store(tracking_uri, seed, Path(downloads), workspace), settings=settings
-        )
-
-
-def report_of(
-    assignment: str,
-    read: "Callable[[], Evidence]",
-    experiment: str | None = None,
-    settings: Settings | None = None,
-) -> "Report":
-    """The report on what ``read`` reads, its models loaded in this process: for one's own work only.
-
-    ``read`` is called once scoring is ready. With ``experiment`` only that experiment's runs count;
-    raises StoreError when there is none of that name.
-    """
-    import skops.io  # noqa: F401 (the longest of what scoring imports)
-
-    from autograder.grading import grade
-    from autograder.rubrics import load_rubric
-
-    settings = settings or USUAL
-    rubric = load_rubric(assignment, settings)
-    evidence = replace(read(), settings=settings)
-    if experiment is not None:
-        evidence = evidence.of_experiment(experiment)
-    features = rubric.features(evidence.seed, settings)
-    return grade(rubric, evidence.with_scores(lambda model: _score(model, features, evidence.seed)))
-
-
-def _score(model: "LoggedModel", features: Any, seed: int) -> "Scoring":
-    """Load and ask a model in this process: it is the student's own. A model never changes, so once."""
-    from autograder.evidence import Scoring, score_model
-    from autograder.evidence.models import why_unusable
-
-    if model.folder is None:
-        return Scoring(error="its files are not beside the store")
-    key = (model.model_id, seed)
-    if key not in _scores:
-        try:
-            _scores[key] = score_model(_load(Path(model.folder)), features)
-        except Exception as error:
-            _scores[key] = Scoring(error=why_unusable(error))
-    return _scores[key]
-
-
-def _load(folder: Path) -> Any:
-    """The model in ``folder``: by the kit's own list of types where that is enough, else by MLflow."""
-    from autograder.evidence import skops_file
-    from autograder.evidence.models import ForeignTypes, load_any, load_skops
-
-    skops = skops_file(folder)
-    try:
-        return load_skops(skops) if skops else load_any(folder)
-    except ForeignTypes as error:
-        if error.of_science:
-            return load_any(folder)
-        raise

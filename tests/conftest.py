@@ -14,17 +14,17 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-import autograder.execution.run
-import autograder.execution.untrusted
-import autograder.rehearsal
-from autograder.execution import WarmReader
+import autograder.pipeline.rehearsal
+import autograder.pipeline.untrusted
+import autograder.sandbox.running
+from autograder.authoring.samples import Sample, hand_in, load_samples
+from autograder.databricks.features import Features
+from autograder.databricks.tables import Tables
+from autograder.pipeline.warm import WarmReader
 from autograder.rubrics import assignments
-from autograder.samples import Sample, hand_in, load_samples
 from autograder.workspace.environment import REDIRECTING
-from autograder.workspace.features import Features
 from autograder.workspace.prepared import put_store
 from autograder.workspace.store import sqlite_uri
-from autograder.workspace.tables import Tables
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"
@@ -117,11 +117,11 @@ def reader() -> Iterator[WarmReader]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, reader: WarmReader) -> None:
     """What is run without a box runs in processes that start in a moment, and is read by one process."""
-    from tests.forked_kernel import ForkedKernelManager, score_forked
+    from tests.support.forked_kernel import ForkedKernelManager, score_forked
 
-    monkeypatch.setattr(autograder.execution.run, "BoundedKernelManager", ForkedKernelManager)
-    monkeypatch.setattr(autograder.execution.untrusted, "_unboxed", score_forked)
-    monkeypatch.setattr(autograder.rehearsal, "WarmReader", lambda sandbox: nullcontext(reader))
+    monkeypatch.setattr(autograder.sandbox.run_notebook, "BoundedKernelManager", ForkedKernelManager)
+    monkeypatch.setattr(autograder.pipeline.untrusted, "_unboxed", score_forked)
+    monkeypatch.setattr(autograder.pipeline.rehearsal, "WarmReader", lambda sandbox: nullcontext(reader))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_an_import_against_the_arrows_is_noticed(tmp_path: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
-    with (package / "workspace" / "data.py").open("a") as file:
+    with (package / "data" / "seeded.py").open("a") as file:
         file.write("\nimport autograder.grading\n")
     done = run("lint-imports", "--no-cache", folder=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1

@@ -1,9 +1,11 @@
 """Read what a student's work left behind, as typed, immutable, serialisable facts.
 
-The reader itself, ``autograder.evidence.store``, imports MLflow and is imported where it is used:
+The reader itself, ``autograder.evidence.store_reader``, imports MLflow and is imported where it is used:
 the process that grades has no need of it.
 """
 
+from autograder.databricks.database import NoStore, StoreError
+from autograder.evidence.executed_notebook import read_notebook
 from autograder.evidence.facts import (
     Artifact,
     CellFacts,
@@ -23,9 +25,8 @@ from autograder.evidence.facts import (
     dump,
     load,
 )
-from autograder.evidence.lookup import find_model, find_registered, find_version, model_of_version
+from autograder.evidence.find import find_model, find_registered, find_version, model_of_version
 from autograder.evidence.models import score_model, skops_file
-from autograder.evidence.notebooks import read_notebook
 from autograder.evidence.workspace_facts import (
     AccessToken,
     Endpoint,
@@ -36,7 +37,6 @@ from autograder.evidence.workspace_facts import (
     TableVersion,
     WorkspaceFacts,
 )
-from autograder.workspace.database import NoStore, StoreError
 
 __all__ = [
     "AccessToken",

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from autograder.evidence.text import plain
+from autograder.base.text import plain
 
 LOG = "_delta_log"
 #: Commits and bytes of a log, and files that it names, at most.

@@ -25,7 +25,7 @@ def table_digest(table: "pyarrow.Table | pd.DataFrame") -> str:
     """
     import pyarrow as pa
 
-    from autograder.workspace.fitting import to_arrow
+    from autograder.databricks.fitting import to_arrow
 
     data = table if isinstance(table, pa.Table) else to_arrow("digested", table)
     hashes = [

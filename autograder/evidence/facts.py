@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
 
-from autograder.evidence.text import plain
+from autograder.base.text import plain
+from autograder.data.settings import USUAL, Settings
+from autograder.databricks.database import StoreError
 from autograder.evidence.workspace_facts import AccessToken, Endpoint, EndpointChange, Request, TableFacts
-from autograder.workspace.database import StoreError
-from autograder.workspace.settings import USUAL, Settings
 
 
 @dataclass(frozen=True, slots=True)

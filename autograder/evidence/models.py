@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from autograder.base.text import one_line
 from autograder.evidence.facts import ModelFile, Scoring
-from autograder.evidence.text import one_line
 
 
 class UnusableModel(ValueError):

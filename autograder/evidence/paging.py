@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from autograder.workspace.database import StoreError
+from autograder.databricks.database import StoreError
 
 #: More than this of one kind is not a beginner's exercise.
 MOST = 1_000

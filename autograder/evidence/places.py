@@ -5,8 +5,8 @@ from typing import Protocol
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from autograder.base.text import one_line, plain
 from autograder.evidence.files import local_folder
-from autograder.evidence.text import one_line, plain
 
 
 class Place(Protocol):

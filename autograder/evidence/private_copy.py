@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from autograder.databricks.database import StoreError, check_database
 from autograder.evidence.facts import Change
-from autograder.workspace.database import StoreError, check_database
 from autograder.workspace.prepared import HISTORY_TABLE, SCHEMA
 
 #: A database larger than this is not read, in bytes.

@@ -1,6 +1,6 @@
 """Load one MLflow model, ask it, write the answer down: run where the model can do no harm.
 
-See :mod:`autograder.execution.untrusted`, which does.
+See :mod:`autograder.pipeline.untrusted`, which does.
 """
 
 import json

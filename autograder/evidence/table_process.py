@@ -1,8 +1,9 @@
 """Read Delta tables, write down what they are: run where a table that is a trap can do no harm.
 
 ``python -m autograder.evidence.table_process FOLDER NAME…`` writes a line of JSON for each table in
-FOLDER/tables; see :mod:`autograder.evidence.tables`, which starts it. Memory and time are limited where
-the system can do that; a table that breaks the limits, or the library that reads it, ends this process.
+FOLDER/tables; see :mod:`autograder.evidence.tables_reader`, which starts it. Memory and time are
+limited where the system can do that; a table that breaks the limits, or the library that reads it,
+ends this process.
 """
 
 import json
@@ -12,15 +13,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autograder.evidence.calls import LONGEST_NAME, MOST_REQUESTS, call_from_row, last_calls, within
+from autograder.base.text import one_line
+from autograder.databricks.commits import RUN_KEY
+from autograder.databricks.features import KEYS_PROPERTY, TIMESTAMP_PROPERTY
+from autograder.databricks.tables import FOLDER
 from autograder.evidence.delta_log import CheckedTable, Commit, ForeignTable, check_table
 from autograder.evidence.digest import table_digest
-from autograder.evidence.tables import REQUEST_LOG, TableAnswer, told
-from autograder.evidence.text import one_line
+from autograder.evidence.logged_calls import LONGEST_NAME, MOST_REQUESTS, call_from_row, last_calls, within
+from autograder.evidence.tables_reader import REQUEST_LOG, TableAnswer, told
 from autograder.evidence.workspace_facts import Request, TableFacts, TableVersion
-from autograder.workspace.commits import RUN_KEY
-from autograder.workspace.features import KEYS_PROPERTY, TIMESTAMP_PROPERTY
-from autograder.workspace.tables import FOLDER
 
 if TYPE_CHECKING:
     import pyarrow
@@ -151,7 +152,7 @@ def _requests(data: "pyarrow.Table") -> tuple[tuple[Request, ...], list[str]]:
     """The calls of the request log, and what is wrong with it."""
     import pyarrow as pa
 
-    from autograder.workspace.serving.journal import as_table
+    from autograder.databricks.journal import as_table
 
     try:
         data = data.select(as_table([]).schema.names).cast(as_table([]).schema).sort_by("request_time")

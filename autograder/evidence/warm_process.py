@@ -17,10 +17,10 @@ import skops.io  # noqa: F401 (looks through all modules there are: before MLflo
 from pydantic import TypeAdapter
 
 from autograder import evidence
+from autograder.base.text import one_line
 from autograder.evidence import Scoring, StoreError, score_model, skops_file
 from autograder.evidence.models import ForeignTypes, load_skops, why_unusable
-from autograder.evidence.store import read_store
-from autograder.evidence.text import one_line
+from autograder.evidence.store_reader import read_store
 
 #: Limits of one child: seconds of time, bytes of memory, bytes of the answer.
 TIMEOUT = 60

@@ -16,12 +16,12 @@ SANITIZE = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 AUTOGRADE = [
-    "autograder.nbgrader.grading.ExecuteAndGrade",
+    "autograder.nbgrader.record.ExecuteAndGrade",
     "autograder.nbgrader.safe.ShowPlainly",
     "nbgrader.preprocessors.IgnorePattern",
     "nbconvert.preprocessors.ClearMetadataPreprocessor",
     "nbgrader.preprocessors.LimitOutput",
-    "autograder.nbgrader.grading.SaveReport",
+    "autograder.nbgrader.record.SaveReport",
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]

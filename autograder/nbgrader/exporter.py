@@ -13,17 +13,18 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.utils import is_solution
 from traitlets import Bool, Dict, Unicode
 
-from autograder.evidence.text import one_line
-from autograder.execution import Limits, NoSandbox, WarmReader, check_sandbox
-from autograder.nbgrader.course import Course, Submission
+from autograder.base.text import one_line
+from autograder.data.settings import Conditions, load_settings
+from autograder.nbgrader.course_files import Course, Submission
 from autograder.nbgrader.generate import register, source_folder
 from autograder.nbgrader.gradebook import make_gradebook, start_at_zero
-from autograder.nbgrader.grading import files_beside
 from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.reading import Unreadable, read_notebook
+from autograder.nbgrader.record import files_beside
 from autograder.nbgrader.safe import show_control_codes
+from autograder.pipeline.warm import WarmReader
 from autograder.rubrics import UnknownAssignment, load_rubric
-from autograder.workspace.settings import Conditions, load_settings
+from autograder.sandbox import Limits, NoSandbox, check_sandbox
 
 
 class SubmissionExporter(NotebookExporter):

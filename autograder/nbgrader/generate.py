@@ -18,8 +18,8 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade
 from traitlets.config import Config
 
+from autograder.data.settings import load_settings
 from autograder.rubrics import load_rubric
-from autograder.workspace.settings import load_settings
 
 
 class CheckPoints(NbGraderPreprocessor):

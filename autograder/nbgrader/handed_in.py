@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autograder.evidence.text import plain
+from autograder.base.text import plain
 from autograder.nbgrader.reading import Unreadable, read_notebook
 
 MOST_LOOKED_AT = 20

@@ -10,8 +10,8 @@ from nbgrader.api import Gradebook, SubmittedAssignment
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import BasePlugin, CsvExportPlugin
 
+from autograder.data.settings import Settings, load_settings
 from autograder.nbgrader.generate import source_folder
-from autograder.workspace.settings import Settings, load_settings
 
 DAY = 24 * 60 * 60
 

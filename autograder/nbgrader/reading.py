@@ -11,7 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
-from autograder.evidence.text import one_line
+from autograder.base.text import one_line
 
 #: A larger file is not read as a notebook, in bytes.
 LARGEST_NOTEBOOK = 64 << 20

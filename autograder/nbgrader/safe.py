@@ -15,7 +15,7 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
 
-from autograder.evidence.text import plain
+from autograder.base.text import plain
 from autograder.nbgrader.late import renew_penalty
 
 #: Shown as pictures; everything else that an output offers is shown as text.

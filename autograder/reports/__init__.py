@@ -1,9 +1,9 @@
 """A report as HTML, text, JSON and JUnit, and the table of a class."""
 
+from autograder.reports.as_html import report_html
+from autograder.reports.as_text import points, report_text
 from autograder.reports.class_table import Verdict, VerdictKind, class_table, dump_verdict, load_verdict
-from autograder.reports.html import report_html
 from autograder.reports.machine import report_json, report_junit
-from autograder.reports.text import points, report_text
 
 __all__ = [
     "Verdict",

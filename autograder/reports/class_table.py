@@ -8,8 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from autograder.evidence.text import plain
-from autograder.reports.text import points
+from autograder.base.text import plain
+from autograder.reports.as_text import points
 
 
 class VerdictKind(StrEnum):

@@ -3,9 +3,9 @@
 import json
 from xml.etree import ElementTree
 
-from autograder.evidence.text import plain
+from autograder.base.text import plain
 from autograder.grading import CriterionResult, Report
-from autograder.reports.text import details
+from autograder.reports.as_text import details
 from autograder.rubrics import Status
 
 

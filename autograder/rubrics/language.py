@@ -7,8 +7,8 @@ from functools import partial
 
 import pandas as pd
 
+from autograder.data.settings import THRESHOLDS, Settings, SettingsError
 from autograder.evidence import Evidence, Run
-from autograder.workspace.settings import THRESHOLDS, Settings, SettingsError
 
 
 class Status(StrEnum):

@@ -1,11 +1,11 @@
-"""Find the rubric of an assignment: ``01-tracking`` is the module ``tracking`` in ``course``."""
+"""Find the rubric of an assignment: ``01-tracking`` is the module ``tracking`` in ``by_assignment``."""
 
 import functools
 import importlib
 import pkgutil
 
+from autograder.data.settings import Settings
 from autograder.rubrics.language import Rubric
-from autograder.workspace.settings import Settings
 
 
 class UnknownAssignment(LookupError):
@@ -31,7 +31,7 @@ def assignments() -> list[str]:
 
 @functools.cache
 def _rubrics() -> list[Rubric]:
-    package = importlib.import_module("autograder.rubrics.course")
+    package = importlib.import_module("autograder.rubrics.by_assignment")
     modules = [
         importlib.import_module(f"{package.__name__}.{module.name}")
         for module in pkgutil.iter_modules(package.__path__)

@@ -3,16 +3,16 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autograder.workspace.importing import importing
+from autograder.base.importing import importing
 
 if TYPE_CHECKING:
+    from autograder.data import Flowers, load_flowers, load_wines
     from autograder.workspace.candidates import (
         log_candidates,
         put_in_use,
         register_candidates,
         release_in_a_hurry,
     )
-    from autograder.workspace.data import Flowers, load_flowers, load_wines
     from autograder.workspace.store import Workspace, open_workspace
 
 __all__ = [
@@ -31,12 +31,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is: commands that need no data do not wait for pandas."""
     if name in ("Flowers", "load_flowers", "load_wines"):
-        module = "data"
+        module = "autograder.data.seeded"
     elif name in ("log_candidates", "put_in_use", "register_candidates", "release_in_a_hurry"):
-        module = "candidates"
+        module = "autograder.workspace.candidates"
     elif name in ("Workspace", "open_workspace"):
-        module = "store"
+        module = "autograder.workspace.store"
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with importing():
-        return getattr(import_module(f"{__name__}.{module}"), name)
+        return getattr(import_module(module), name)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from autograder.workspace.data import COLUMNS, current_seed, load_flowers
+from autograder.data.seeded import COLUMNS, current_seed, load_flowers
 
 #: The tag that tells these runs from others in the experiment.
 ROLE = {"role": "candidate"}

@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autograder.workspace import data
-from autograder.workspace.database import DATABASE, check_database
+from autograder.base.addresses import is_databricks, is_server
+from autograder.base.importing import importing
+from autograder.data import seeded as data
+from autograder.databricks.database import DATABASE, check_database
+from autograder.databricks.features import Features
+from autograder.databricks.server import Server, start_server
+from autograder.databricks.state import State
+from autograder.databricks.tables import Tables
+from autograder.databricks.tokens import A_DAY, create_token, permission_of, whoami
 from autograder.workspace.environment import foreign, set_aside, set_names
-from autograder.workspace.features import Features
-from autograder.workspace.importing import importing
 from autograder.workspace.prepared import put_store
-from autograder.workspace.remote import connect, end_runs, is_databricks, is_server
-from autograder.workspace.server import Server, start_server
-from autograder.workspace.serving.state import State
-from autograder.workspace.serving.tokens import A_DAY, create_token, permission_of, whoami
-from autograder.workspace.tables import Tables
+from autograder.workspace.remote import connect, end_runs
 
 if TYPE_CHECKING:
-    from autograder.workspace.serving.metrics import EndpointMetrics
+    from autograder.databricks.metrics import EndpointMetrics
 
 #: The tag on MLflow's own "Default" experiment that records the seed of the data.
 SEED_TAG = "kit.data_seed"
@@ -70,7 +71,7 @@ class Workspace:
 
     def metrics(self, endpoint: str) -> "EndpointMetrics":
         """Calls, errors and latency of a local endpoint; shows itself as a table and a plot."""
-        from autograder.workspace.serving.metrics import measure
+        from autograder.databricks.metrics import measure
 
         return measure(self.folder, endpoint)
 

@@ -26,8 +26,8 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, sync_playwright
 from seed_calls import measured
 
-from autograder.batch import tools_environment
-from autograder.samples import hand_in, load_samples
+from autograder.authoring.samples import hand_in, load_samples
+from autograder.course.grade_class import tools_environment
 
 HERE = Path(__file__).resolve().parent
 KIT = HERE.parents[1]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autograder.workspace.serving import journal
-from autograder.workspace.serving.metrics import EndpointMetrics, measure
-from autograder.workspace.serving.state import State
+from autograder.databricks import journal
+from autograder.databricks.metrics import EndpointMetrics, measure
+from autograder.databricks.state import State
 
 ENDPOINT = "iris-endpoint"
 CALLS = 60

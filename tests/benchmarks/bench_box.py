@@ -11,8 +11,8 @@ from pathlib import Path
 
 from nbformat.v4 import new_code_cell, new_notebook
 
-from autograder.execution import run_notebook
-from autograder.workspace.settings import Conditions
+from autograder.data.settings import Conditions
+from autograder.sandbox import run_notebook
 
 
 def seconds(sandbox: bool) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from autograder.execution.run import private_channel
+from autograder.sandbox.running import private_channel
 from tests.conftest import ASSIGNMENT, environment
 
 OPENED = f"from autograder.notebook import open_exercise\nexercise = open_exercise({ASSIGNMENT!r})"

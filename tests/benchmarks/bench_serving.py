@@ -23,10 +23,10 @@ import psutil
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from autograder.databricks.server import Server, start_server
+from autograder.databricks.state import State
+from autograder.databricks.tokens import create_token
 from autograder.workspace import load_flowers
-from autograder.workspace.server import Server, start_server
-from autograder.workspace.serving.state import State
-from autograder.workspace.serving.tokens import create_token
 from tests.conftest import environment
 
 CALLS = 400

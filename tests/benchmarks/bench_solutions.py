@@ -13,15 +13,15 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from autograder.execution.run import private_channel
 from autograder.rubrics import assignments
+from autograder.sandbox.running import private_channel
 from tests.conftest import ROOT, environment
 
 #: Loads what the first call of each library loads, so that the cells are timed and not the imports.
 LOADING = """
 import matplotlib.pyplot, mlflow, mlflow.deployments, requests, skops.io
 import sklearn.ensemble, sklearn.linear_model
-import autograder.evidence.store
+import autograder.evidence.store_reader
 """
 
 

@@ -73,7 +73,9 @@ def noticed(mutant: Mutant | None) -> str:
 
 def tests_of(mutant: Mutant | None) -> list[str]:
     """All tests, those named for the mutant's module or room first: they notice most."""
-    files = [f"tests/test_{name}.py" for name in TESTS] + ["tests/mutation/kept_facts.py"]
+    files = [str(path) for name in TESTS for path in ROOT.glob(f"tests/*/test_{name}.py")] + [
+        "tests/mutation/kept_facts.py"
+    ]
     return sorted(files, key=lambda file: not mutant or Path(file).stem[5:] not in mutant.module)
 
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from autograder.nbgrader.course import SECRET_VARIABLE
+from autograder.nbgrader.course_files import SECRET_VARIABLE
 from tests.conftest import ASSIGNMENT, SAMPLES, make_course, run
 from tests.mutation.facts import FACTS
 

@@ -10,7 +10,7 @@ from autograder.reports import VerdictKind
 from autograder.rubrics import load_rubric
 from tests.conftest import ASSIGNMENT, SAMPLES
 from tests.mutation.facts import kept_facts
-from tests.test_submissions import loses_what_it_must, says_what_it_must
+from tests.pipeline.test_submissions import loses_what_it_must, says_what_it_must
 
 GRADED = [name for name, sample in SAMPLES.items() if sample.verdict is not VerdictKind.UNGRADED]
 

@@ -1,0 +1,1 @@
+"""What course authors use: consistency checks, new assignments, known submissions."""

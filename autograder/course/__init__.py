@@ -1,0 +1,1 @@
+"""What instructors run: grade a class, results, the doctor, the demo."""

@@ -1,0 +1,1 @@
+"""From a job to a kept execution to a report. Knows no nbgrader."""

@@ -1,0 +1,122 @@
+"""What the box is made of, as bubblewrap's arguments: what it sees of this machine, and where."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import autograder
+
+#: The working folder, in the box.
+WORK = PurePosixPath("/sandbox/work")
+#: The folder of the kernel's sockets, in the box.
+SOCKETS = PurePosixPath("/sandbox/s")
+#: Where the kit's own files are, in the box.
+KIT = PurePosixPath("/sandbox/kit")
+#: The parts of the kit that a notebook needs. Rubrics, grading and reports are not among them.
+NOTEBOOK_PARTS = ("__init__.py", "notebook.py", "base", "data", "databricks", "workspace")
+#: What of a Python's folder is part of it; a virtual environment may lie in a folder with other things.
+OF_PYTHON = ("bin", "lib", "lib64", "include", "share/jupyter", "pyvenv.cfg")
+#: Folders of courses that may be below /usr: nbgrader's exchange.
+HIDDEN = ("/usr/local/share/nbgrader", "/usr/share/nbgrader")
+#: Files of /etc that programs need, besides those the box has of its own.
+FROM_ETC = ("ld.so.cache", "localtime", "ssl/certs", "fonts", "alternatives", "mime.types", "nsswitch.conf")
+_SCRATCH = 256 << 20  # bytes of /tmp and of the home folder, each
+_SHARED = 64 << 20  # bytes of /dev/shm
+
+
+def namespaces(uid: int | None) -> list[str]:
+    """Everything of its own: processes, network, host name; no capability stays."""
+    arguments = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    arguments += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+    arguments += ["--hostname", "box"]
+    if uid is None:
+        return [*arguments, "--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
+    # no user namespace for root: in it the kernel's uid would stay 0, which no process limit binds
+    for capability in ("SETUID", "SETGID", "SETPCAP"):
+        arguments += ["--cap-add", f"CAP_{capability}"]
+    return arguments
+
+
+def as_nobody(uid: int | None) -> list[str]:
+    """As root: the program and its arguments that make what follows run as the user ``uid``."""
+    if uid is None:
+        return []
+    dropped = ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+    return ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", *dropped, "--"]
+
+
+def system() -> list[str]:
+    """The system's programs and libraries, and empty places to write."""
+    arguments = []
+    for folder in ("/etc", "/etc/ssl", "/home"):
+        arguments += ["--perms", "0755", "--dir", folder]
+    arguments += ["--ro-bind", "/usr", "/usr"]
+    for name in ("/bin", "/sbin", "/lib", "/lib64", "/lib32"):
+        path = Path(name)
+        if path.is_symlink():
+            arguments += ["--symlink", str(path.readlink()), name]
+        elif path.is_dir():
+            arguments += ["--ro-bind", name, name]
+    for name in HIDDEN:
+        if Path(name).is_dir():
+            arguments += ["--size", "4096", "--tmpfs", name, "--remount-ro", name]
+    for name in FROM_ETC:
+        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    arguments += ["--proc", "/proc", "--dev", "/dev", *tmpfs("/dev/shm", _SHARED)]
+    return [*arguments, *tmpfs("/tmp", _SCRATCH), *tmpfs("/home/student", _SCRATCH)]
+
+
+def tmpfs(path: str, bytes_: int) -> list[str]:
+    """A folder in memory of at most ``bytes_``, for everybody."""
+    return ["--perms", "1777", "--size", str(bytes_), "--tmpfs", path]
+
+
+def parents(path: Path | PurePosixPath) -> list[str]:
+    """Folders above ``path``, readable: those that bubblewrap makes by itself are not."""
+    arguments = []
+    for parent in reversed(list(path.parents)[:-1]):
+        arguments += ["--perms", "0755", "--dir", str(parent)]
+    return arguments
+
+
+def python() -> list[str]:
+    """This Python: its virtual environment and the installation behind it."""
+    arguments = []
+    prefixes = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]}
+    for prefix in sorted(prefixes):
+        if not prefix.is_relative_to("/usr"):
+            for path in (prefix / name for name in OF_PYTHON):
+                if path.is_symlink():
+                    arguments += [*parents(path), "--symlink", str(path.readlink()), str(path)]
+                elif path.exists():
+                    arguments += [*parents(path), "--ro-bind", str(path), str(path)]
+    return arguments
+
+
+def kit(parts: Sequence[str]) -> list[str]:
+    """The parts of the kit, in KIT; the whole of it is hidden where it is installed in Python's folders."""
+    package = Path(autograder.__path__[0])
+    arguments = [*parents(KIT / "autograder" / "x")]
+    if any(package.is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix, "/usr")):
+        arguments += ["--size", "4096", "--tmpfs", str(package), "--remount-ro", str(package)]
+    for part in parts:
+        target = KIT / "autograder" / part
+        arguments += [*parents(target), "--ro-bind", str(package / part), str(target)]
+    return arguments
+
+
+def environment() -> dict[str, str]:
+    """Environment variables that name places in the box."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PYTHONPATH": str(KIT),
+        "HOME": "/home/student",
+        "IPYTHONDIR": "/home/student/.ipython",
+        "MPLCONFIGDIR": "/home/student/.matplotlib",
+        "TMPDIR": "/tmp",
+        "LANG": "C.UTF-8",
+        # the working folder is root's, whoever works in it
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
