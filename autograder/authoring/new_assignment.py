@@ -7,6 +7,8 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from autograder.base.errors import KitError
+
 RUBRIC = '''"""What {name} asks."""
 
 from autograder.evidence import Evidence
@@ -86,7 +88,7 @@ SAMPLES = {
 }
 
 
-class CannotBegin(ValueError):
+class CannotBegin(KitError):
     """Raised for a name that is none, or that is taken; says what was found and expected."""
 
 

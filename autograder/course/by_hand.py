@@ -11,13 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from traitlets.config import Config
 from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 
+from autograder.base.errors import KitError
 from autograder.nbgrader.course_files import WAITS
 from autograder.reports import Verdict, VerdictKind
 
 CONFIG = "nbgrader_config.py"
 
 
-class NoGradebook(RuntimeError):
+class NoGradebook(KitError):
     """Raised when a course's gradebook is there and cannot be read; the message says why."""
 
 

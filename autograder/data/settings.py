@@ -12,6 +12,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from autograder.base.errors import KitError
+
 SETTINGS_FILE = "settings.toml"
 #: Environment variable with the settings as JSON: how a notebook's run is told of them.
 SETTINGS_VARIABLE = "MLFLOW_KIT_SETTINGS"
@@ -24,7 +26,7 @@ Points = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class SettingsError(ValueError):
+class SettingsError(KitError, ValueError):
     """Raised for settings that make no sense; says in which file, what was found and what is expected."""
 
 

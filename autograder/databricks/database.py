@@ -3,12 +3,14 @@
 import sqlite3
 from pathlib import Path
 
+from autograder.base.errors import KitError
+
 DATABASE = "mlflow.db"
 #: How long to wait for another process to let go of the database, in seconds.
 LOCK_PATIENCE = 1.0
 
 
-class StoreError(Exception):
+class StoreError(KitError):
     """Raised by :func:`check_database` and by readers of a store that cannot be read.
 
     The message says what was found, what was expected and what to do next, on one line.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from autograder.base.errors import KitError
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable, Field
@@ -20,7 +22,7 @@ _NAME = re.compile(rf"{_PART}|{_PART}\.{_PART}\.{_PART}")
 _LONGEST_NAME = 200
 
 
-class TableError(Exception):
+class TableError(KitError):
     """Raised by :class:`Tables` and by the features built on it, when a table is not as asked for.
 
     The message says what was found, what was expected and what to do next, on one line.

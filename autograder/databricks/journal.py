@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autograder.base.errors import KitError
 from autograder.databricks.state import State
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ PATIENCE = 60.0
 Record = dict[str, Any]
 
 
-class JournalError(Exception):
+class JournalError(KitError):
     """The request log cannot be moved or read; says what was found, what was expected and what to do."""
 
 

@@ -11,9 +11,11 @@ Which name goes with which status is not verified here against a real workspace.
 import traceback
 from dataclasses import dataclass, field
 
+from autograder.base.errors import KitError
+
 
 @dataclass
-class Refused(Exception):
+class Refused(KitError):
     """A request that is answered with an error. The message says what was found and what to do."""
 
     status: int

@@ -4,6 +4,8 @@ import sqlite3
 import time
 from pathlib import Path
 
+from autograder.base.errors import KitError
+
 #: The file, in the folder ``workspace`` beside the notebook.
 STATE = "workspace.db"
 FOLDER = "workspace"
@@ -31,7 +33,7 @@ COMMIT;
 """
 
 
-class WorkspaceError(Exception):
+class WorkspaceError(KitError):
     """The workspace cannot be used as asked; says what was found, what was expected and what to do."""
 
 

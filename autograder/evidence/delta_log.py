@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from autograder.base.errors import KitError
 from autograder.base.text import plain
 
 LOG = "_delta_log"
@@ -33,7 +34,7 @@ _OBJECTS = {"add": dict, "remove": dict, "metaData": dict, "protocol": dict, "co
 Action = dict[str, Any]
 
 
-class ForeignTable(ValueError):
+class ForeignTable(KitError, ValueError):
     """Raised for a table that is not read; says in one line what was found and what was expected."""
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from autograder.base.errors import KitError
 from autograder.base.text import one_line
 from autograder.evidence.facts import ModelFile, Scoring
 
 
-class UnusableModel(ValueError):
+class UnusableModel(KitError, ValueError):
     """Raised for a model that cannot be loaded; its text says why, to a student."""
 
 

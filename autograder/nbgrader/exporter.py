@@ -13,6 +13,7 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.utils import is_solution
 from traitlets import Bool, Dict, Unicode
 
+from autograder.base.errors import KitError
 from autograder.base.text import one_line
 from autograder.data.settings import Conditions, load_settings
 from autograder.nbgrader.course_files import Course, Submission
@@ -23,7 +24,7 @@ from autograder.nbgrader.reading import Unreadable, read_notebook
 from autograder.nbgrader.record import files_beside
 from autograder.nbgrader.safe import show_control_codes
 from autograder.pipeline.warm import WarmReader
-from autograder.rubrics import UnknownAssignment, load_rubric
+from autograder.rubrics import load_rubric
 from autograder.sandbox import Limits, NoSandbox, check_sandbox
 
 
@@ -58,7 +59,7 @@ class SubmissionExporter(NotebookExporter):
             self.release = register(parent.coursedir, assignment, self.config)
             self.run_limits = Limits.changed(self.limits)
             self._expect_sandbox()
-        except (UnknownAssignment, NbGraderException, NoSandbox, RuntimeError, ValueError) as error:
+        except (KitError, NbGraderException, RuntimeError, ValueError) as error:
             # nbgrader ends on an NbGraderException without saying a word
             self.log.error("%s cannot be graded: %s", assignment, error)
             raise NbGraderException(str(error)) from error

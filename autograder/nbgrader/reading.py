@@ -11,6 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 
+from autograder.base.errors import KitError
 from autograder.base.text import one_line
 
 #: A larger file is not read as a notebook, in bytes.
@@ -24,7 +25,7 @@ CELLS = {"code": new_code_cell, "markdown": new_markdown_cell}
 SIGNATURES = {b"PK\x03\x04": "it is a zip archive", b"%PDF": "it is a PDF", b"\x1f\x8b": "it is compressed"}
 
 
-class Unreadable(ValueError):
+class Unreadable(KitError):
     """Raised by :func:`read_notebook`; says why in one line, and in ``next_step`` what to do."""
 
     def __init__(self, reason: str, next_step: str = SAVE_AGAIN) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 
+from autograder.base.errors import KitError
 from autograder.data.settings import Conditions, load_settings
 from autograder.grading import Report, grade
 from autograder.pipeline.collect import collect
@@ -14,7 +15,7 @@ from autograder.rubrics import load_rubric
 from autograder.sandbox import run_notebook
 
 
-class NotANotebook(ValueError):
+class NotANotebook(KitError):
     """Raised by :func:`rehearse` for a file that cannot be read as a notebook."""
 
 

@@ -4,11 +4,12 @@ import functools
 import importlib
 import pkgutil
 
+from autograder.base.errors import KitError
 from autograder.data.settings import Settings
 from autograder.rubrics.language import Rubric
 
 
-class UnknownAssignment(LookupError):
+class UnknownAssignment(KitError):
     """Raised by :func:`load_rubric` for a name that no rubric has; the message lists those there are."""
 
 

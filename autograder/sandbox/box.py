@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from autograder.base.errors import KitError
 from autograder.base.text import plain
 from autograder.sandbox import harvest, mounts, seccomp
 from autograder.sandbox.find_bwrap import find_bwrap
@@ -35,7 +36,7 @@ PATIENCE = 30
 FIRST_FREE_UID = 1 << 20
 
 
-class BoxFailed(RuntimeError):
+class BoxFailed(KitError):
     """Raised when a box could not be started; the message is bubblewrap's."""
 
 

@@ -9,13 +9,15 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from autograder.base.errors import KitError
+
 #: Names the program to use instead of the system's.
 VARIABLE = "MLFLOW_KIT_BWRAP"
 #: Older releases cannot forbid user namespaces inside the box.
 OLDEST = (0, 8)
 
 
-class NoSandbox(RuntimeError):
+class NoSandbox(KitError):
     """Raised where there is no working sandbox; the message says why, and how to get one."""
 
 

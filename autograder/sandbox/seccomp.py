@@ -11,6 +11,8 @@ import os
 import platform
 import struct
 
+from autograder.base.errors import KitError
+
 #: Denied with EPERM: name to its number on x86_64 and on aarch64, None where it does not exist.
 DENIED: dict[str, tuple[int | None, int | None]] = {
     "memfd_create": (319, 279),
@@ -63,7 +65,7 @@ _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _EPERM, _ENOSYS = (0x50000 | number for number in (errno.EPERM, errno.ENOSYS))
 
 
-class UnknownMachine(OSError):
+class UnknownMachine(KitError):
     """Raised where the kit has no filter for the processor."""
 
 
