@@ -11,9 +11,9 @@ from autograder.base.errors import KitError
 
 RUBRIC = '''"""What {name} asks."""
 
+from autograder.data import load_flowers
 from autograder.evidence import Evidence
 from autograder.rubrics.language import Outcome, Rubric, not_attempted, passed
-from autograder.data import load_flowers
 
 rubric = Rubric(
     assignment="{name}",
