@@ -15,16 +15,15 @@ import pytest
 from nbformat import NotebookNode
 
 import autograder.pipeline.rehearsal
-import autograder.pipeline.untrusted
 import autograder.sandbox.running
 from autograder.authoring.samples import Sample, hand_in, load_samples
+from autograder.databricks.database import sqlite_uri
 from autograder.databricks.features import Features
 from autograder.databricks.tables import Tables
-from autograder.pipeline.warm import WarmReader
+from autograder.pipeline.reader import Reader
 from autograder.rubrics import assignments
 from autograder.workspace.environment import REDIRECTING
 from autograder.workspace.prepared import put_store
-from autograder.workspace.store import sqlite_uri
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"
@@ -108,20 +107,19 @@ def _mlflow_forgets() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def reader() -> Iterator[WarmReader]:
+def reader() -> Iterator[Reader]:
     """Reads the stores that are left without a box, and scores their models."""
-    with WarmReader(sandbox=False) as reader:
+    with Reader(sandbox=False) as reader:
         yield reader
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, reader: WarmReader) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, reader: Reader) -> None:
     """What is run without a box runs in processes that start in a moment, and is read by one process."""
-    from tests.support.forked_kernel import ForkedKernelManager, score_forked
+    from tests.support.forked_kernel import ForkedKernelManager
 
-    monkeypatch.setattr(autograder.sandbox.run_notebook, "BoundedKernelManager", ForkedKernelManager)
-    monkeypatch.setattr(autograder.pipeline.untrusted, "_unboxed", score_forked)
-    monkeypatch.setattr(autograder.pipeline.rehearsal, "WarmReader", lambda sandbox: nullcontext(reader))
+    monkeypatch.setattr(autograder.sandbox.running, "BoundedKernelManager", ForkedKernelManager)
+    monkeypatch.setattr(autograder.pipeline.rehearsal, "Reader", lambda sandbox: nullcontext(reader))
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from autograder.base.addresses import is_server, refuse_password
-from autograder.databricks.database import DATABASE, StoreError, check_database
+from autograder.base.names import DATABASE
+from autograder.databricks.database import StoreError, check_database
 from autograder.databricks.server import free_socket
 from autograder.databricks.state import FOLDER, STATE, State, WorkspaceError
 from autograder.databricks.tokens import Permission, Token, create_token, list_tokens, revoke_token
@@ -68,8 +69,8 @@ def _serve(folder: Path, port: int | None, tracking_uri: str | None, idle: float
         raise _failed(error) from None
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     with console.status(f"Starting at {url} …"):
+        from autograder.databricks.database import sqlite_uri
         from autograder.databricks.run_server import serve as run
-        from autograder.workspace.store import sqlite_uri
     elsewhere = tracking_uri if tracking_uri and is_server(tracking_uri) else None
     what = "The" if elsewhere else "MLflow's UI and the"
     console.print(f"{what} serving endpoints of {state.folder} are at {url}", soft_wrap=True)

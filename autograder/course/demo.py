@@ -23,11 +23,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from autograder.base.names import EVIDENCE_FILES
 from autograder.course.grade_class import tools_environment
-from autograder.nbgrader.config import EVIDENCE_FILES
 from autograder.nbgrader.course_files import Course
 from autograder.reports import class_table
-from autograder.sandbox import NoSandbox, check_sandbox
+from autograder.sandbox.find_bwrap import NoSandbox
+from autograder.sandbox.probe import check_sandbox
 
 ASSIGNMENT = "01-tracking"
 #: The sample class: a few of each kind under tests/submissions/.

@@ -19,9 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from autograder.base.text import plain
-from autograder.sandbox import NoSandbox, check_sandbox
-from autograder.sandbox.find_bwrap import find_bwrap
+from autograder.sandbox.find_bwrap import NoSandbox, find_bwrap
 from autograder.sandbox.limits import size
+from autograder.sandbox.probe import check_sandbox
 from autograder.workspace.prepared import kept_store
 
 PACKAGE = "mlflow-teaching-kit"

@@ -10,12 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from autograder.base.names import PUBLIC_SEED, SEED_VARIABLE
 from autograder.data.settings import DataSettings, Settings, current_settings
 
-#: Environment variable that holds the seed of the data; a whole number from 0 to 2**32 - 1.
-SEED_VARIABLE = "MLFLOW_KIT_SEED"
-#: The seed every student works under. Grading uses :func:`grading_seed` instead.
-PUBLIC_SEED = 2026
 #: A forest of depth 5 beats one of depth 2, and that one of depth 1, by at least this much
 #: log-loss (natural logarithm, mean per flower) on the test part, under each of CHECKED_SEEDS.
 LOG_LOSS_MARGIN = 0.05

@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 
 from autograder.base.errors import KitError
+from autograder.base.names import DATABASE
 
-DATABASE = "mlflow.db"
 #: How long to wait for another process to let go of the database, in seconds.
 LOCK_PATIENCE = 1.0
 
@@ -51,6 +51,11 @@ def check_database(path: Path) -> None:
             f"{expected}, that of MLflow {VERSION}. Move the file away and run the notebook from the "
             f"top, or upgrade a copy of it with `mlflow db upgrade`."
         )
+
+
+def sqlite_uri(folder: Path) -> str:
+    """The tracking URI of the store in ``folder`` (made absolute)."""
+    return "sqlite:///" + (folder.resolve() / DATABASE).as_posix()
 
 
 def _schema_revision(path: Path) -> str | None:

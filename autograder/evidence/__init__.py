@@ -26,7 +26,7 @@ from autograder.evidence.facts import (
     load,
 )
 from autograder.evidence.find import find_model, find_registered, find_version, model_of_version
-from autograder.evidence.models import score_model, skops_file
+from autograder.evidence.models import score_model
 from autograder.evidence.workspace_facts import (
     AccessToken,
     Endpoint,
@@ -72,5 +72,4 @@ __all__ = [
     "model_of_version",
     "read_notebook",
     "score_model",
-    "skops_file",
 ]

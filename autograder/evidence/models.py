@@ -1,8 +1,7 @@
-"""Read a logged model's files, and score a model that was saved with skops.
+"""Read what a logged model's files say, load it, and ask it.
 
-Nothing here lets a model run code of its own: skops files are loaded with the kit's allow-list,
-not the one that the model's MLmodel file brings along. Scoring can still crash or hang the process
-(the trees are compiled code working on foreign data), so a grader does it in a child process.
+Reading runs no code of the model's. Loading and asking do, in every format: skops, too, trusts types by
+default that open files. So a grader does both in a box, see :mod:`autograder.pipeline.reader`.
 """
 
 import json
@@ -22,54 +21,8 @@ class UnusableModel(KitError, ValueError):
     """Raised for a model that cannot be loaded; its text says why, to a student."""
 
 
-class ForeignTypes(UnusableModel):
-    """Raised by :func:`load_skops`: the file holds types that are not on the kit's list, named in it.
-
-    ``of_science`` tells that all of them come from the libraries that models are made with; such a
-    model is scored like one in any other format. Others, a shell's functions say, are never loaded.
-    """
-
-    LIBRARIES = ("sklearn.", "numpy.", "scipy.", "pandas.", "xgboost.", "lightgbm.", "imblearn.")
-
-    def __init__(self, types: list[str]) -> None:
-        self.of_science = all(name.startswith(self.LIBRARIES) for name in types)
-        super().__init__(f"it is made of types that the kit does not load: {', '.join(types[:5])}")
-
-
-#: What skops may load besides scikit-learn's own public types: parts of scikit-learn's estimators
-#: that are compiled or private. Reading them runs no code that the file brings.
-TRUSTED_TYPES = (
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.link.MultinomialLogit",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss.loss.HalfMultinomialLoss",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.feature_selection._univariate_selection.f_classif",
-    "sklearn.metrics._classification.accuracy_score",
-    "sklearn.metrics._classification.log_loss",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.metrics._dist_metrics.ManhattanDistance64",
-    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
-    "sklearn.metrics._scorer._PassthroughScorer",
-    "sklearn.metrics._scorer._Scorer",
-    "sklearn.model_selection._split.KFold",
-    "sklearn.model_selection._split.RepeatedStratifiedKFold",
-    "sklearn.model_selection._split.StratifiedKFold",
-    "sklearn.model_selection._split.StratifiedShuffleSplit",
-    "sklearn.neighbors._ball_tree.BallTree",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    "sklearn.tree._tree.Tree",
-    "sklearn.utils._bunch.Bunch",
-)
-#: An MLmodel file or a model larger than this is not read, in bytes.
+#: An MLmodel file larger than this is not read, in bytes.
 LARGEST_MLMODEL = 1 << 20
-LARGEST_MODEL = 256 << 20
 
 
 def read_model_file(folder: Path) -> ModelFile:
@@ -111,30 +64,6 @@ def _requirements(folder: Path) -> tuple[str, ...]:
         return ()
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-
-
-def skops_file(folder: Path) -> Path | None:
-    """The skops file of a scikit-learn model, or None when the model was saved in another format."""
-    flavors = _mlmodel(folder).get("flavors")
-    sklearn = flavors.get("sklearn") if isinstance(flavors, dict) else None
-    if not isinstance(sklearn, dict) or sklearn.get("serialization_format") != "skops":
-        return None
-    path = folder / Path(str(sklearn.get("pickled_model"))).name
-    return path if path.is_file() and not path.is_symlink() else None
-
-
-def load_skops(path: Path) -> Any:
-    """The estimator in a skops file. Raises ForeignTypes for types that the kit does not know."""
-    import skops.io
-    import skops.io.exceptions
-
-    if path.stat().st_size > LARGEST_MODEL:
-        raise UnusableModel(f"the model is larger than {LARGEST_MODEL >> 20} MiB")
-    try:
-        return skops.io.load(path, trusted=list(TRUSTED_TYPES))
-    except skops.io.exceptions.UntrustedTypesFoundException as error:
-        foreign = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)
-        raise ForeignTypes(sorted(foreign)) from error
 
 
 def load_any(folder: Path) -> Any:

@@ -16,9 +16,9 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils import name_utils
 
 from autograder.base.addresses import is_databricks, without_password
+from autograder.base.names import DATABASE, PUBLIC_SEED, SEED_TAG
 from autograder.base.text import one_line, plain
-from autograder.data.seeded import PUBLIC_SEED
-from autograder.databricks.database import DATABASE, StoreError
+from autograder.databricks.database import StoreError
 from autograder.evidence.facts import DatasetInput, Evidence, Experiment, LoggedModel, MetricPoint, Run
 from autograder.evidence.files import describe, files_in
 from autograder.evidence.models import read_model_file
@@ -28,7 +28,6 @@ from autograder.evidence.private_copy import private_copy, read_changes
 from autograder.evidence.registry_reader import read_registry
 from autograder.evidence.workspace_facts import WorkspaceFacts
 from autograder.evidence.workspace_reader import read_workspace
-from autograder.workspace.store import SEED_TAG
 
 #: Of one metric no more than this many values are read.
 MOST_POINTS = 10_000

@@ -2,11 +2,8 @@
 
 from typing import Any
 
+from autograder.base.names import EVIDENCE_FILES, NOT_TAKEN_IN
 from autograder.nbgrader.handed_in import look_into_every_folder
-
-#: What a notebook's run leaves beside it. It is evidence, kept elsewhere: a submitted store is set
-#: aside, and neither ``autograded/`` nor ``feedback/`` hands one out.
-EVIDENCE_FILES = ["mlflow.db", "mlflow.db-*", "*.db", "mlruns", "mlartifacts", "workspace", "tables"]
 
 SANITIZE = [
     "nbgrader.preprocessors.ClearOutput",
@@ -48,7 +45,7 @@ def configure(c: Any, every_folder: bool = True) -> None:
         look_into_every_folder()
     c.CourseDirectory.source_directory = "solutions"
     c.CourseDirectory.release_directory = "exercises"
-    c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", *EVIDENCE_FILES]
+    c.CourseDirectory.ignore = [*NOT_TAKEN_IN, *EVIDENCE_FILES]
     c.GenerateAssignment.preprocessors = GENERATE
     c.AssignLatePenalties.plugin_class = "autograder.nbgrader.late.DailyPenalty"
     c.ExportApp.plugin_class = "autograder.nbgrader.late.GradesExport"

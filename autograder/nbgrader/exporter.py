@@ -1,7 +1,6 @@
 """The exporter that nbgrader's autograder reads submissions with: one object a batch."""
 
 import copy
-import shutil
 import weakref
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,13 @@ from autograder.nbgrader.generate import register, source_folder
 from autograder.nbgrader.gradebook import make_gradebook, start_at_zero
 from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.reading import Unreadable, read_notebook
-from autograder.nbgrader.record import files_beside
 from autograder.nbgrader.safe import show_control_codes
-from autograder.pipeline.warm import WarmReader
+from autograder.pipeline.jobs import files_beside
+from autograder.pipeline.reader import Reader
 from autograder.rubrics import load_rubric
-from autograder.sandbox import Limits, NoSandbox, check_sandbox
+from autograder.sandbox.find_bwrap import NoSandbox
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.probe import check_sandbox
 
 
 class SubmissionExporter(NotebookExporter):
@@ -71,7 +72,7 @@ class SubmissionExporter(NotebookExporter):
         parent.pre_convert_hook = self.before_submission
         self._own_hook = parent.post_convert_hook
         parent.post_convert_hook = self.after_submission
-        self.reader = WarmReader(sandbox=not self.unsafe_no_sandbox)
+        self.reader = Reader(sandbox=not self.unsafe_no_sandbox)
         weakref.finalize(self, self.reader.close)
 
     def _expect_sandbox(self) -> None:
@@ -155,11 +156,11 @@ class SubmissionExporter(NotebookExporter):
         runs_in = Path(
             coursedir.format_path(coursedir.autograded_directory, submission.student, submission.assignment)
         )
-        for path in files_beside(folder):
-            target = runs_in / path.relative_to(folder)
+        for name, content in files_beside(folder).items():
+            target = runs_in / name
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+                target.write_bytes(content)
 
     def _read(self, path: Path | None) -> NotebookNode:
         if path is None:

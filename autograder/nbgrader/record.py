@@ -1,6 +1,5 @@
 """Run the notebook, grade what it left, and write the report into the notebook and the gradebook."""
 
-import shutil
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -9,33 +8,26 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
-from nbgrader.utils import find_all_files, is_grade, is_solution
+from nbgrader.utils import is_grade, is_solution
 
 from autograder import evidence, grading
 from autograder.base.text import one_line
-from autograder.evidence import Evidence, StoreError
-from autograder.grading import Report, grade, ungraded
-from autograder.nbgrader.config import EVIDENCE_FILES
+from autograder.evidence import Evidence
+from autograder.grading import Report, ungraded
 from autograder.nbgrader.course_files import Submission
-from autograder.pipeline.collect import collect
+from autograder.pipeline.jobs import FilesTooLarge, execute, files_beside, job_of, not_graded, report_on
 from autograder.reports import report_html, report_text
-from autograder.sandbox import run_notebook
-from autograder.sandbox.limits import size
 
 
 class ExecuteAndGrade(NbGraderPreprocessor):
-    """Runs the submission from an empty store, without its check cells, and grades the evidence.
+    """Has the submission executed and graded, and writes the report into its check cells.
 
-    Each check cell then gets two outputs, whatever the run may have put there: the report on its task
+    Each check cell gets two outputs, whatever the run may have put there: the report on its task
     as ``display_data``, and the points as ``execute_result``.
     """
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         submission: Submission = self.parent.submission
-        checks = [cell for cell in nb.cells if is_check(cell)]
-        sources = [cell.source for cell in checks]
-        for cell in checks:
-            cell.source = ""
         try:
             report = self._report(nb, Path(resources["metadata"]["path"]))
         except Exception as error:
@@ -43,12 +35,10 @@ class ExecuteAndGrade(NbGraderPreprocessor):
             submission.ungradable = f"grading it failed ({one_line(f'{type(error).__name__}: {error}', 120)})"
             submission.next_step = "This is a fault of the kit, not of the student: please report it."
             report = self._ungraded()
-        finally:
-            for cell, source in zip(checks, sources, strict=True):
-                cell.source = source
+        for cell in nb.cells:
+            if is_check(cell):
                 cell.outputs = []
-        for cell in checks:
-            write_report(cell, report)
+                write_report(cell, report)
         self._keep(report)
         submission.report = report
         return nb, resources
@@ -58,37 +48,31 @@ class ExecuteAndGrade(NbGraderPreprocessor):
         if submission.ungradable:
             return self._ungraded()
         folder = exporter.course.empty_evidence(submission.assignment, submission.student)
-        files = files_beside(handed_in)
         limits = exporter.run_limits
-        beside, allowed = sum(path.stat().st_size for path in files), limits.disk // 2
-        if beside > allowed:
-            taken = f"take {size(beside)}, where {size(allowed)} are allowed"
-            submission.ungradable = f"the files beside the notebook {taken}"
-            submission.next_step = "Ask the student to hand in again, without what the notebook can make."
-            return self._ungraded()
-        for path in files:
-            target = folder / path.relative_to(handed_in)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        execution = run_notebook(nb, folder, exporter.conditions, limits, not exporter.unsafe_no_sandbox)
-        submission.notes += [f"left aside of what it made: {refused}" for refused in execution.refused]
-        # beside the student's folder, never in it: what stands there under this name may be a trap
-        nbformat.write(execution.notebook, folder.parent / "executed.ipynb")
-        features = exporter.rubric.features(*exporter.conditions)
         try:
-            facts = collect(execution, exporter.conditions, features, exporter.reader)
-        except StoreError as error:
-            submission.ungradable = str(error)
-            submission.next_step = "Look at the notebook with the student: it left a store of its own."
+            files = files_beside(handed_in, limits.disk // 2)
+        except FilesTooLarge as error:
+            submission.ungradable, submission.next_step = str(error), error.next_step
             return self._ungraded()
-        (folder.parent / "evidence.json").write_text(evidence.dump(facts), encoding="utf-8")
-        submission.notes += _notes(facts)
-        return grade(exporter.rubric, facts)
+        kept = execute(
+            job_of(exporter.rubric, nb, exporter.conditions, files, limits), folder, exporter.reader
+        )
+        submission.notes += [f"left aside of what it made: {refused}" for refused in kept.refused]
+        # beside the student's folder, never in it: what stands there under this name may be a trap
+        (folder.parent / "executed.ipynb").write_text(kept.notebook, encoding="utf-8")
+        for cell, executed in zip(nb.cells, nbformat.reads(kept.notebook, as_version=4).cells, strict=True):
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+        if kept.evidence is None:
+            submission.ungradable, submission.next_step = kept.problem, kept.next_step
+            return self._ungraded()
+        (folder.parent / "evidence.json").write_text(evidence.dump(kept.evidence), encoding="utf-8")
+        submission.notes += _notes(kept.evidence)
+        return report_on(exporter.rubric, kept, exporter.conditions.seed)
 
     def _ungraded(self) -> Report:
         submission = self.parent.submission
-        reason = f"This submission could not be graded: {submission.ungradable}"
-        reason += "" if reason.endswith((".", "?")) else "."
+        reason = not_graded(submission.ungradable)
         return ungraded(self.parent.rubric, self.parent.conditions.seed, reason, submission.next_step)
 
     def _keep(self, report: Report) -> None:
@@ -158,16 +142,4 @@ def write_report(cell: NotebookNode, report: Report) -> None:
     cell.outputs = [
         new_output("display_data", shown),
         new_output("execute_result", {"text/plain": str(float(part.earned))}, execution_count=None),
-    ]
-
-
-def files_beside(handed_in: Path) -> list[Path]:
-    """What was handed in besides notebooks and stores, such as a module that the notebook imports."""
-    found = [Path(name) for name in find_all_files(str(handed_in), [*EVIDENCE_FILES, "*.ipynb"])]
-    return [
-        path
-        for path in found
-        if path.is_file()
-        and not path.is_symlink()
-        and path.relative_to(handed_in).parts[0].partition(".")[0] != "autograder"  # would hide the kit
     ]

@@ -65,28 +65,14 @@ def report_of(
 def _score(model: "LoggedModel", features: Any, seed: int) -> "Scoring":
     """Load and ask a model in this process: it is the student's own. A model never changes, so once."""
     from autograder.evidence import Scoring, score_model
-    from autograder.evidence.models import why_unusable
+    from autograder.evidence.models import load_any, why_unusable
 
     if model.folder is None:
         return Scoring(error="its files are not beside the store")
     key = (model.model_id, seed)
     if key not in _scores:
         try:
-            _scores[key] = score_model(_load(Path(model.folder)), features)
+            _scores[key] = score_model(load_any(Path(model.folder)), features)
         except Exception as error:
             _scores[key] = Scoring(error=why_unusable(error))
     return _scores[key]
-
-
-def _load(folder: Path) -> Any:
-    """The model in ``folder``: by the kit's own list of types where that is enough, else by MLflow."""
-    from autograder.evidence import skops_file
-    from autograder.evidence.models import ForeignTypes, load_any, load_skops
-
-    skops = skops_file(folder)
-    try:
-        return load_skops(skops) if skops else load_any(folder)
-    except ForeignTypes as error:
-        if error.of_science:
-            return load_any(folder)
-        raise

@@ -2,8 +2,8 @@
 
 import textwrap
 
+from autograder.base.names import PUBLIC_SEED
 from autograder.base.text import plain
-from autograder.data.seeded import PUBLIC_SEED
 from autograder.grading import CriterionResult, Report
 from autograder.rubrics import Status
 

@@ -27,7 +27,7 @@ from autograder.base.text import plain
 from autograder.sandbox import harvest, mounts, seccomp
 from autograder.sandbox.find_bwrap import find_bwrap
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.mounts import NOTEBOOK_PARTS, SOCKETS, WORK
+from autograder.sandbox.mounts import INCOMING, NOTEBOOK_PARTS, SHOWN, SOCKETS, WORK
 from autograder.sandbox.watch import Watchdog
 
 #: Seconds until a box that does not start is given up.
@@ -36,12 +36,22 @@ PATIENCE = 30
 FIRST_FREE_UID = 1 << 20
 
 
+def copy_readable(folder: Path, target: Path) -> None:
+    """Copy a folder so that the box's user can read it; links stay links."""
+    shutil.copytree(folder, target, symlinks=True, dirs_exist_ok=True)
+    for path in (target, *target.rglob("*")):
+        if not path.is_symlink():  # whose files they are in the box decides nothing
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 class BoxFailed(KitError):
     """Raised when a box could not be started; the message is bubblewrap's."""
 
 
 class Box:
-    """One box for one process and what it starts. Use it as a context manager, then:
+    """One box for one process and what it starts; with ``nested`` it may make boxes within this one.
+
+    Use it as a context manager, then:
 
     ``command`` gives the command line to start, with ``pass_fds`` and with ``stdin`` as its standard
     input; ``started`` waits until the box is there, lets the program in it begin, and watches it;
@@ -49,8 +59,9 @@ class Box:
     three. ``why`` says which limit ended the box, if one did.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, nested: bool = False) -> None:
         self.limits = limits
+        self.nested = nested
         self.why: str | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="kit-"))
         self.incoming = self.folder / "in"
@@ -79,10 +90,7 @@ class Box:
 
     def bring(self, folder: Path) -> None:
         """Copy the files of ``folder`` into the working folder that the box starts with."""
-        shutil.copytree(folder, self.incoming, symlinks=True, dirs_exist_ok=True)
-        for path in (self.incoming, *self.incoming.rglob("*")):
-            if not path.is_symlink():  # whose files they are in the box decides nothing
-                path.chmod(0o755 if path.is_dir() else 0o644)
+        copy_readable(folder, self.incoming)
 
     def command(
         self,
@@ -104,7 +112,7 @@ class Box:
         }
         for name, text in accounts.items():
             (self.folder / "etc" / name).write_text(text)
-        arguments = [*mounts.namespaces(self._uid), *mounts.system(), *mounts.python()]
+        arguments = [*mounts.namespaces(self._uid, self.nested), *mounts.system(), *mounts.python()]
         for name in accounts:
             arguments += ["--ro-bind", str(self.folder / "etc" / name), f"/etc/{name}"]
         arguments += mounts.kit(parts)
@@ -113,19 +121,17 @@ class Box:
                 os.chown(source, self._uid, self._uid)
             arguments += [*mounts.parents(target), "--ro-bind", str(source), str(target)]
         arguments += mounts.tmpfs(str(SOCKETS), 1 << 20)
-        arguments += [
-            "--ro-bind",
-            str(self.incoming),
-            "/sandbox/in",
-            *mounts.tmpfs(str(WORK), self.limits.disk),
-        ]
+        arguments += ["--ro-bind", str(self.incoming), str(INCOMING), "--dir", str(SHOWN)]
+        arguments += mounts.tmpfs(str(WORK), self.limits.disk)
         for name, value in {**environment, **mounts.environment()}.items():
             arguments += ["--setenv", name, value]
-        arguments += ["--seccomp", str(self._filter), "--json-status-fd", str(self._status_writable)]
+        if not self.nested:  # each box within this one has the filter
+            arguments += ["--seccomp", str(self._filter)]
+        arguments += ["--json-status-fd", str(self._status_writable)]
         # both are file systems in memory without a limit
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(WORK), "--"]
         # what bubblewrap says goes to the log; what the program says, into its own notebook or nowhere
-        gate = 'cp -r /sandbox/in/. . && : >/tmp/.ready && read -r go && exec "$@" </dev/null >/dev/null 2>&1'
+        gate = f'cp -r {INCOMING}/. . && : >/tmp/.ready && read -r go && exec "$@" </dev/null >/dev/null 2>&1'
         start = ["/bin/sh", "-c", gate, "sh"]
         return [find_bwrap(), *arguments, *mounts.as_nobody(self._uid), *self._limited(), *start, *inner]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from autograder.base.names import DATABASE
 from autograder.base.text import plain
-from autograder.databricks.database import DATABASE
 from autograder.databricks.state import FOLDER
 from autograder.evidence.tables_reader import FOLDER as TABLES
 from autograder.sandbox.limits import Limits, size

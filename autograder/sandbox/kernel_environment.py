@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from autograder.data.seeded import SEED_VARIABLE
+from autograder.base.names import SEED_VARIABLE
 from autograder.data.settings import SETTINGS_VARIABLE, Conditions
 
 #: What is handed down from the instructor's environment. Everything else stays behind: tracking

@@ -8,6 +8,9 @@ import autograder
 
 #: The working folder, in the box.
 WORK = PurePosixPath("/sandbox/work")
+#: What is brought, read-only, in the box; and the one folder of it that a box within the box has.
+INCOMING = PurePosixPath("/sandbox/in")
+SHOWN = PurePosixPath("/sandbox/shown")
 #: The folder of the kernel's sockets, in the box.
 SOCKETS = PurePosixPath("/sandbox/s")
 #: Where the kit's own files are, in the box.
@@ -24,13 +27,17 @@ _SCRATCH = 256 << 20  # bytes of /tmp and of the home folder, each
 _SHARED = 64 << 20  # bytes of /dev/shm
 
 
-def namespaces(uid: int | None) -> list[str]:
-    """Everything of its own: processes, network, host name; no capability stays."""
+def namespaces(uid: int | None, nested: bool = False) -> list[str]:
+    """Everything of its own: processes, network, host name; no capability stays.
+
+    With ``nested`` what runs in the box may make boxes within it.
+    """
     arguments = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     arguments += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
     arguments += ["--hostname", "box"]
     if uid is None:
-        return [*arguments, "--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
+        own = ["--unshare-user", "--uid", "1000", "--gid", "1000"]
+        return [*arguments, *own, *([] if nested else ["--disable-userns"])]
     # no user namespace for root: in it the kernel's uid would stay 0, which no process limit binds
     for capability in ("SETUID", "SETGID", "SETPCAP"):
         arguments += ["--cap-add", f"CAP_{capability}"]

@@ -65,6 +65,9 @@ _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _EPERM, _ENOSYS = (0x50000 | number for number in (errno.EPERM, errno.ENOSYS))
 
 
+_PR_SET_SECCOMP, _FILTER, _STEP = 22, 2, 8
+
+
 class UnknownMachine(KitError):
     """Raised where the kit has no filter for the processor."""
 
@@ -105,6 +108,22 @@ def open_filter() -> int:
         pipe.write(filter_program())
     os.set_inheritable(readable, True)
     return readable
+
+
+def install() -> None:
+    """Put the filter on this process for good. It must have given up the way to privileges before.
+
+    Raises OSError.
+    """
+    import ctypes
+
+    program = filter_program()
+    steps = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: how many steps there are, and where
+    header = struct.pack("HL", len(program) // _STEP, ctypes.addressof(steps))
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_SECCOMP, _FILTER, header, 0, 0) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"seccomp: {os.strerror(number)}")
 
 
 def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:

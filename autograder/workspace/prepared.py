@@ -22,7 +22,7 @@ from pathlib import Path
 
 import platformdirs
 
-from autograder.databricks.database import DATABASE
+from autograder.base.names import DATABASE
 
 #: Set to 0 to have MLflow make every store itself.
 SWITCH_VARIABLE = "MLFLOW_KIT_PREPARED_STORE"

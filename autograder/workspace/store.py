@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from autograder.base.addresses import is_databricks, is_server
 from autograder.base.importing import importing
+from autograder.base.names import DATABASE, PUBLIC_SEED, SEED_TAG
 from autograder.data import seeded as data
-from autograder.databricks.database import DATABASE, check_database
+from autograder.databricks.database import check_database, sqlite_uri
 from autograder.databricks.features import Features
 from autograder.databricks.server import Server, start_server
 from autograder.databricks.state import State
@@ -24,8 +25,6 @@ from autograder.workspace.remote import connect, end_runs
 if TYPE_CHECKING:
     from autograder.databricks.metrics import EndpointMetrics
 
-#: The tag on MLflow's own "Default" experiment that records the seed of the data.
-SEED_TAG = "kit.data_seed"
 #: Set to 0 to let MLflow work out a model's requirements by importing it in a new process
 #: (3 seconds a model) instead of naming MLflow, scikit-learn and skops.
 FAST_LOGGING_VARIABLE = "MLFLOW_KIT_FAST_LOGGING"
@@ -184,11 +183,6 @@ def _close_server() -> None:
             before.server.close()
 
 
-def sqlite_uri(folder: Path) -> str:
-    """The tracking URI of the store in ``folder`` (made absolute)."""
-    return "sqlite:///" + (folder.resolve() / DATABASE).as_posix()
-
-
 def _quieten_mlflow() -> None:
     """Keep MLflow's warnings, drop its chatter and the failure that the fast path causes on purpose."""
     logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -201,7 +195,7 @@ def _say_where(workspace: Workspace, ignored: dict[str, str]) -> None:
     if ignored:
         names = ", ".join(sorted(ignored))
         print(f"Your environment names another place ({names}); this notebook does not use it.")
-    public = workspace.seed == data.PUBLIC_SEED
+    public = workspace.seed == PUBLIC_SEED
     _say_host(workspace)
     print("The data are the public ones." if public else "The data are not the public ones: drawn anew.")
 

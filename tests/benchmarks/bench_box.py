@@ -12,7 +12,7 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder.data.settings import Conditions
-from autograder.sandbox import run_notebook
+from autograder.sandbox.running import run_notebook
 
 
 def seconds(sandbox: bool) -> float:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from autograder.course import doctor
-from autograder.sandbox import NoSandbox, check_sandbox
+from autograder.sandbox.find_bwrap import NoSandbox
+from autograder.sandbox.probe import check_sandbox
 from tests.conftest import run
 
 

@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from autograder import evidence
 from autograder.databricks import journal
+from autograder.databricks.database import sqlite_uri
 from autograder.databricks.features import Features
 from autograder.databricks.server import Server, start_server
 from autograder.databricks.state import State
@@ -27,8 +28,7 @@ from autograder.evidence.digest import table_digest
 from autograder.evidence.private_copy import copy_database
 from autograder.evidence.store_reader import read_store
 from autograder.evidence.workspace_reader import read_workspace
-from autograder.pipeline.warm import WarmReader
-from autograder.workspace.store import sqlite_uri
+from autograder.pipeline.reader import Reader
 
 pytestmark = pytest.mark.xdist_group("evidence-workspace")
 FLOWERS = pd.DataFrame({"length": [1.5, 5.0, 2.0], "species": ["a", "b", None], "count": [1, 2, 3]})
@@ -197,8 +197,8 @@ def test_facts_go_to_json_and_back_and_older_ones_still_load(facts: Evidence) ->
 
 
 def test_a_warm_process_reads_the_same(home: Path, facts: Evidence) -> None:
-    with WarmReader() as reader:
-        there = reader.read_store(sqlite_uri(home), facts.seed)
+    with Reader() as reader:
+        there = reader.store(home, facts.seed)
     assert (there.endpoints, there.tokens) == (facts.endpoints, facts.tokens)
     assert there.requests == facts.requests
     assert [table for table in there.tables if table.name == "flowers"]

@@ -11,7 +11,7 @@ from autograder.databricks.database import check_database
 from autograder.evidence import NoStore, StoreError
 from autograder.evidence.files import local_folder
 from autograder.evidence.store_reader import is_generated_name, read_store
-from autograder.pipeline.warm import WarmReader
+from autograder.pipeline.reader import Reader
 from tests.conftest import ASSIGNMENT, run
 
 
@@ -43,10 +43,12 @@ def test_a_store_becomes_facts_that_go_to_json_and_back(store: Path) -> None:
 
 
 def test_a_child_process_reads_the_same_facts(store: Path) -> None:
-    with WarmReader() as reader:
-        assert reader.read_store(uri(store), 5) == read_store(uri(store), seed=5)
+    empty = store.parent / "empty"
+    empty.mkdir()
+    with Reader() as reader:
+        assert reader.store(store.parent, 5) == read_store(uri(store), seed=5)
         with pytest.raises(NoStore, match="There is no"):
-            reader.read_store(uri(store.parent / "other.db"), 5)
+            reader.store(empty, 5)
 
 
 def test_no_store_is_said_and_none_is_made(tmp_path: Path) -> None:

@@ -16,16 +16,15 @@ import nbformat
 import pytest
 
 from autograder import evidence
-from autograder.data.settings import USUAL, Conditions
+from autograder.data.settings import Conditions
 from autograder.evidence import Evidence, NoStore
 from autograder.evidence.store_reader import read_store
 from autograder.grading import Report, grade
-from autograder.pipeline.collect import collect
+from autograder.pipeline.jobs import execute, job_of
 from autograder.pipeline.own_work import report_of, report_on
-from autograder.pipeline.warm import WarmReader
+from autograder.pipeline.reader import Reader
 from autograder.reports import report_json
 from autograder.rubrics import Status, load_rubric
-from autograder.sandbox import run_notebook
 from tests.conftest import ASSIGNMENT, ROOT, run
 from tests.support.tracking_server import SEED, serving, work_on
 
@@ -38,9 +37,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Evidence]:
     """The solution, run under a seed that is not the public one: its folder and its evidence."""
     folder = tmp_path_factory.mktemp("work")
     notebook = nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
-    with WarmReader() as reader:
-        execution = run_notebook(notebook, folder, Conditions(SEED))
-        return folder, collect(execution, Conditions(SEED), RUBRIC.features(SEED, USUAL), reader)
+    with Reader() as reader:
+        kept = execute(job_of(RUBRIC, notebook, Conditions(SEED)), folder, reader)
+    assert kept.evidence
+    return folder, kept.evidence
 
 
 @pytest.fixture

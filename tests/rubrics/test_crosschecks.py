@@ -15,7 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, confusion_matrix, log_loss
 
 from autograder.evidence import CellFacts, Evidence, NotebookFacts, RegisteredModel, Run, score_model
-from autograder.evidence.models import load_skops
+from autograder.evidence.models import load_any
 from autograder.evidence.pictures import read_picture
 from autograder.evidence.store_reader import read_store
 from autograder.rubrics import Outcome, Status, crosschecks, hints
@@ -57,7 +57,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
             client.set_registered_model_alias("Iris", "champion", version)
         evidence = read_store(uri)
         return evidence.with_scores(
-            lambda model: score_model(load_skops(Path(str(model.folder)) / "model.skops"), FLOWERS.X_test)
+            lambda model: score_model(load_any(Path(str(model.folder))), FLOWERS.X_test)
         )
     finally:
         mlflow.set_tracking_uri(None)  # type: ignore[arg-type]

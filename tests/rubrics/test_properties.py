@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autograder.data.settings import USUAL, Conditions
+from autograder.data.settings import Conditions
 from autograder.evidence import (
     CellFacts,
     Evidence,
@@ -23,11 +23,10 @@ from autograder.evidence import (
     Scoring,
 )
 from autograder.grading import Report, grade
-from autograder.pipeline.collect import collect
-from autograder.pipeline.warm import WarmReader
+from autograder.pipeline.jobs import execute, job_of
+from autograder.pipeline.reader import Reader
 from autograder.reports import report_html, report_text
 from autograder.rubrics import Status, load_rubric
-from autograder.sandbox import run_notebook
 from tests.conftest import ASSIGNMENT, ROOT
 
 pytestmark = pytest.mark.xdist_group("callers")
@@ -43,13 +42,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     """The evidence that the solution leaves."""
     folder: Path = tmp_path_factory.mktemp("work")
     notebook = nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
-    with WarmReader() as reader:
-        return collect(
-            run_notebook(notebook, folder, Conditions(SEED)),
-            Conditions(SEED),
-            RUBRIC.features(SEED, USUAL),
-            reader,
-        )
+    with Reader() as reader:
+        kept = execute(job_of(RUBRIC, notebook, Conditions(SEED)), folder, reader)
+    assert kept.evidence
+    return kept.evidence
 
 
 def statuses(report: Report) -> list[tuple[str, Status]]:

@@ -17,7 +17,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder.data.settings import Conditions
-from autograder.sandbox import Execution, Limits, check_sandbox, find_bwrap, run_notebook
+from autograder.sandbox import find_bwrap
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.probe import check_sandbox
+from autograder.sandbox.running import Execution, run_notebook
 from tests.conftest import ROOT, run
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the box needs Linux")

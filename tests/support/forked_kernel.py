@@ -16,10 +16,8 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
-from autograder.pipeline import untrusted
 from autograder.sandbox.kernel import BoundedKernelManager
-from autograder.sandbox.kernel_environment import kernel_environment
-from tests.support.forked_work import be_a_kernel, score
+from tests.support.forked_work import be_a_kernel
 
 #: Seconds until a kernel that does not listen is given up.
 PATIENCE = 90
@@ -89,17 +87,6 @@ class ForkedKernelManager(BoundedKernelManager):
             interrupt_mode="message",
             metadata={"kernel_provisioner": {"provisioner_name": NAME}},
         )
-
-
-def score_forked(home: Path, timeout: float) -> bytes | str:
-    """As autograder.pipeline.untrusted asks a model without a box, in a forked process."""
-    process = context.Process(target=score, args=(str(home), kernel_environment(home)))
-    process.start()
-    process.join(timeout)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    return untrusted.answer_in(home)
 
 
 KernelProvisionerFactory.instance().provisioners[NAME] = EntryPoint(

@@ -4,13 +4,17 @@ import math
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autograder.base.child import Child
 
 #: Seconds between two looks at a process that should end.
 INTERVAL = 0.02
@@ -57,20 +61,12 @@ def be_a_server(
     listen.main()
 
 
-def score(folder: str, environment: dict[str, str]) -> None:
-    """Ask the model in ``folder``, which may run code of its own."""
-    _begin(folder, environment)
-    from autograder.evidence.score_process import main
-
-    main()
-
-
 def be_a_command(arguments: list[str], folder: str, environment: dict[str, str], log: Path) -> None:
     """Become ``nbgrader`` or ``mlflow-kit``, with these arguments; what it prints is in ``log``."""
     import atexit
     from importlib.metadata import entry_points
 
-    from autograder.pipeline.warm import WarmReader
+    from autograder.pipeline import reader
 
     _begin(folder, environment)
     with log.open("wb") as file:
@@ -78,7 +74,7 @@ def be_a_command(arguments: list[str], folder: str, environment: dict[str, str],
         os.dup2(file.fileno(), 2)
     _print_to_descriptors()
     sys.argv = arguments
-    WarmReader._start = staticmethod(ForkedReader)  # type: ignore[assignment]
+    reader._boxed = lambda *given: reader._Running(forked_child())
     (command,) = entry_points(group="console_scripts", name=arguments[0])
     try:
         command.load()()
@@ -126,38 +122,48 @@ class ForkedServer:
         self._process.kill()
 
 
-class ForkedReader:
-    """The process that reads stores, forked: as far as a WarmReader asks of a subprocess.Popen."""
+class ForkedProcess:
+    """A forked process: as far as a ``base.child.Child`` asks of a subprocess.Popen."""
 
-    def __init__(self) -> None:
-        questions, ask = os.pipe()
-        answers, answer = os.pipe()
-        self.pid = os.fork()
-        if not self.pid:
-            os.close(ask)
-            os.close(answers)
-            _serve(questions, answer)
-        os.close(questions)
-        os.close(answer)
-        self.stdin: IO[bytes] = os.fdopen(ask, "wb")
-        self.stdout: IO[bytes] = os.fdopen(answers, "rb")
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._ended = False
+
+    def poll(self) -> int | None:
+        self._ended = self._ended or bool(os.waitpid(self.pid, os.WNOHANG)[0])
+        return 0 if self._ended else None
 
     def wait(self, seconds: float | None = None) -> None:
         end = time.monotonic() + (math.inf if seconds is None else seconds)
-        while not os.waitpid(self.pid, os.WNOHANG)[0]:  # it ends where its questions end
+        while self.poll() is None:  # it ends where its questions end
             if time.monotonic() > end:
                 raise subprocess.TimeoutExpired("the reader", seconds or 0)
             time.sleep(INTERVAL)
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
 
 
-def _serve(questions: int, answer: int) -> None:
-    from autograder.evidence.warm_process import serve
+def forked_child() -> "Child":
+    """The process that opens what submissions made, forked, and without a box."""
+    from autograder.base.child import Child
+
+    here, there = socket.socketpair()
+    pid = os.fork()
+    if not pid:
+        here.close()
+        _serve(there.detach())
+    there.close()
+    return Child(ForkedProcess(pid), here.makefile("wb"), here.makefile("rb"))  # type: ignore[arg-type]
+
+
+def _serve(channel: int) -> None:
+    from autograder.base.child import answer_questions
+    from autograder.pipeline.reader import ANSWERS
+    from autograder.sandbox.fork_server import Forks
 
     try:
-        sys.stdin, sys.stdout = os.fdopen(questions), os.fdopen(answer, "w")
-        serve()
+        answer_questions(Forks(ANSWERS, nested=False).answer, channel)
     finally:
         os._exit(0)

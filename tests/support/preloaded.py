@@ -34,8 +34,7 @@ import typer.main
 
 import autograder.data.seeded
 import autograder.databricks.run_server
-import autograder.evidence.score_process
-import autograder.evidence.warm_process
+import autograder.evidence.answers
 import autograder.nbgrader.exporter
 import autograder.nbgrader.record
 import autograder.notebook

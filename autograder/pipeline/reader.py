@@ -1,0 +1,228 @@
+"""Ask about what submissions made, in a box: nothing foreign is opened in this process."""
+
+import itertools
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from autograder.base.child import Child, ChildFailed, Message
+from autograder.base.text import one_line, plain
+from autograder.databricks.database import NoStore, StoreError
+from autograder.evidence.facts import Evidence, LoggedModel, Scoring
+from autograder.sandbox.box import Box, copy_readable
+from autograder.sandbox.kernel_environment import kernel_environment
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.mounts import INCOMING
+
+#: Set to 0 to make a box of its own for each submission: slower, and without namespaces inside a box.
+WARM_VARIABLE = "MLFLOW_KIT_WARM_READER"
+ANSWERS = "autograder.evidence.answers"
+#: The parts of the kit that the answers need. The seeded data, and with them the labels, are not there.
+PARTS = (
+    "__init__.py",
+    "base",
+    "data/__init__.py",
+    "data/settings.py",
+    "databricks",
+    "evidence",
+    "sandbox",
+    "workspace/__init__.py",
+    "workspace/prepared.py",
+    "workspace/remote.py",
+)
+#: Seconds in which the libraries must be imported; in which a store must be read and a model answer.
+START, STORE, MODEL = 120.0, 90.0, 60.0
+#: Bytes of an answer about a store and about a model.
+LARGEST_FACTS, LARGEST_SCORING = 32 << 20, 4 << 20
+#: Characters of what an answer says about a problem.
+LONGEST_PROBLEM = 300
+#: A batch goes on as long as it takes: each question has its own limits.
+LIMITS = Limits(wall=10**9, cpu=10**6, memory=6 << 30)
+
+_evidence = TypeAdapter(Evidence)
+_scoring = TypeAdapter(Scoring)
+_log = logging.getLogger(__name__)
+
+
+class Reader:
+    """Opens what submissions made; use it as a context manager.
+
+    One process has the libraries imported, in a box that holds nothing of any submission. Each question is
+    answered in a child of its own, in a box within that box, which has the one folder that is asked about.
+    Where boxes cannot be nested each folder gets a box of its own. Without ``sandbox`` children have limits
+    only, and can do what the user can.
+    """
+
+    def __init__(self, sandbox: bool = True) -> None:
+        self.sandbox = sandbox
+        self.nested = sandbox and os.environ.get(WARM_VARIABLE, "1") != "0"
+        self._running: _Running | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process and its box."""
+        if self._running:
+            self._running.close()
+            self._running = None
+
+    def store(self, folder: Path, seed: int) -> Evidence:
+        """The facts of the store in ``folder``, which must hold no links. No model is asked.
+
+        Raises StoreError, NoStore where there is none.
+        """
+        try:
+            answer = self._ask(folder, {"question": "store", "seed": seed}, STORE, LARGEST_FACTS)
+        except ChildFailed as error:
+            raise StoreError(f"The store could not be read: {error}.") from None
+        if "evidence" not in answer:
+            kind = NoStore if answer.get("missing") else StoreError
+            raise kind(plain(str(answer.get("problem")))[:LONGEST_PROBLEM])
+        try:
+            facts = _evidence.validate_python(answer["evidence"], strict=False)
+        except (ValidationError, RecursionError) as error:
+            raise StoreError(f"The store holds what MLflow does not write: {_first(error)}.") from None
+        # where the files are in the box says nothing here
+        models = tuple(replace(model, folder=_here(model, folder)) for model in facts.models)
+        return replace(facts, models=models)
+
+    def score(self, folder: Path, model: LoggedModel, features: Message, seconds: float = MODEL) -> Scoring:
+        """What a model in ``folder`` answers for ``features``, a data frame as a dictionary ("split").
+
+        That it cannot be asked is an answer, too.
+        """
+        if model.folder is None:
+            return Scoring(error="its files are not beside the store")
+        path = Path(model.folder).relative_to(folder).as_posix()
+        question = {"question": "model", "path": path, "features": features, "without_kit": True}
+        try:
+            answer = self._ask(folder, question, min(seconds, MODEL), LARGEST_SCORING)
+            scoring = _scoring.validate_python(answer.get("scoring"), strict=False)
+        except ChildFailed as error:
+            return Scoring(error=f"loading it and asking it failed: {error}")
+        except (ValidationError, RecursionError):
+            return Scoring(error="the process that loaded it gave an answer that is no prediction")
+        return replace(scoring, error=scoring.error and plain(scoring.error)[:LONGEST_PROBLEM])
+
+    def forget(self, folder: Path) -> None:
+        """Take the copy of a folder away that was made to show it in the box."""
+        if self._running:
+            self._running.hide(folder)
+
+    def _ask(self, folder: Path, question: Message, seconds: float, most: int) -> Message:
+        """An answer, as JSON; raises ChildFailed where there is none, with what became of the child."""
+        if self._running is None or not self._running.can_show(folder):
+            self.close()
+            if self.sandbox:
+                self._running = _boxed(self.nested, folder)
+            else:
+                self._running = _Running(_plain())
+        running = self._running
+        asked = {**question, "folder": running.show(folder), "seconds": seconds, "most": most}
+        try:
+            # the child that answers is ended by the one that forked it, which only in need is ended here
+            answer = running.child.ask(asked, seconds + START, most)
+        except ChildFailed as error:
+            why = running.why or str(error)
+            self.close()
+            raise ChildFailed(why) from None
+        if "no nest" in answer:
+            _log.warning("No box within a box (%s): each submission gets its own.", answer["no nest"])
+            self.nested = False
+            self.close()
+            return self._ask(folder, question, seconds, most)
+        if "failed" in answer:
+            raise ChildFailed(plain(str(answer["failed"]))[:LONGEST_PROBLEM])
+        return answer
+
+
+class _Running:
+    """The process that answers, and how a folder is shown to it."""
+
+    def __init__(self, child: Child, box: Box | None = None, only: Path | None = None) -> None:
+        self.child = child
+        self._box = box
+        self._only = only
+        self._stack = ExitStack()
+        self._shown: dict[Path, str] = {}
+        self._numbers = itertools.count()
+
+    @property
+    def why(self) -> str | None:
+        """Which limit ended the box, if one did."""
+        return self._box.why if self._box else None
+
+    def can_show(self, folder: Path) -> bool:
+        """Whether it still works, and may be asked about ``folder``."""
+        return self.child.process.poll() is None and self._only in (None, folder)
+
+    def show(self, folder: Path) -> str:
+        """Where the folder is for the process."""
+        if self._box is None:
+            return str(folder)
+        if folder not in self._shown:
+            name = str(next(self._numbers))
+            copy_readable(folder, self._box.incoming / name)
+            self._shown[folder] = f"{INCOMING}/{name}"
+        return self._shown[folder]
+
+    def hide(self, folder: Path) -> None:
+        """Remove the copy that was made to show a folder."""
+        if (shown := self._shown.pop(folder, None)) and self._box:
+            shutil.rmtree(self._box.incoming / PurePosixPath(shown).name, ignore_errors=True)
+
+    def close(self) -> None:
+        """End it."""
+        self._stack.close()
+        self.child.close()
+
+
+def _boxed(nested: bool, folder: Path) -> _Running:
+    with ExitStack() as stack:
+        box = stack.enter_context(Box(LIMITS, nested=nested))
+        here, there = socket.socketpair()
+        box.pass_fds += (there.fileno(),)
+        command = [sys.executable, "-m", "autograder.sandbox.fork_server", ANSWERS, str(there.fileno())]
+        command += ["nested"] if nested else []
+        environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+        process = stack.enter_context(box.running(command, environment, parts=PARTS))
+        there.close()
+        pipes = (here.makefile("wb"), here.makefile("rb"))
+        here.close()
+        running = _Running(Child(process, *pipes), box, None if nested else folder)
+        running._stack = stack.pop_all()
+        return running
+
+
+def _plain() -> Child:
+    home = Path(tempfile.gettempdir())
+    environment = kernel_environment(home) | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    return Child.start("autograder.sandbox.fork_server", ANSWERS, environment=environment)
+
+
+def _here(model: LoggedModel, folder: Path) -> str | None:
+    """Where a model's files are in ``folder``; the answer says where they are below it."""
+    path = PurePosixPath(model.folder) if model.folder is not None else None
+    if path is None or path.is_absolute() or ".." in path.parts:
+        return None
+    return str(folder / path)
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return one_line(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+    return type(error).__name__

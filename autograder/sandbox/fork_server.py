@@ -1,0 +1,119 @@
+"""A process with the libraries imported that answers each question in a forked child with limits.
+
+``python -m autograder.sandbox.fork_server MODULE [CHANNEL [nested]]`` imports MODULE and answers with the
+functions in its ``ANSWERS``, by the question's ``"question"``. It opens nothing foreign itself. A child may
+crash, hang or be taken over by what it opens: the next one is forked from the same clean process. In a box it
+is nested in one of its own, see :mod:`autograder.sandbox.nest`.
+
+Where processes cannot be forked (Windows), a child is started anew: slower, otherwise the same.
+"""
+
+import gc
+import importlib
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from autograder.base.child import Message, answer_questions, limit
+from autograder.sandbox.mounts import INCOMING, KIT, SHOWN, WORK
+
+#: Folders that are empty in a nested child, and the bytes that it may put there.
+HIDDEN = {
+    str(INCOMING): 4096,
+    str(WORK): 64 << 20,
+    "/tmp": 256 << 20,
+    "/home/student": 16 << 20,
+    "/dev/shm": 64 << 20,
+}
+#: What children may use that open a submission: bytes of memory and of a file, seconds of computing.
+LIMITS = {"DATA": 2 << 30, "CPU": 60, "FSIZE": 256 << 20, "NPROC": 64, "NOFILE": 512, "CORE": 0}
+
+
+class Forks:
+    """Answers questions in children. ``nested`` gives each a box of its own."""
+
+    def __init__(self, module: str, nested: bool) -> None:
+        self.module = module
+        importlib.import_module(module)
+        gc.collect()
+        gc.freeze()  # a child that looks for garbage would copy every page
+        self.nested = nested
+        method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+        self._context: Any = multiprocessing.get_context(method)
+
+    def answer(self, question: Message) -> bytes:
+        """The answer as JSON; a child that crashed, or took longer than ``seconds``, is one, too."""
+        seconds, most = question.pop("seconds"), question.pop("most")
+        receiver, sender = self._context.Pipe(duplex=False)
+        arguments = (self.module, question, sender, self.nested)
+        child = self._context.Process(target=_child, args=arguments, daemon=True)
+        child.start()
+        sender.close()
+        try:
+            if not receiver.poll(seconds):
+                return _failed(f"it took longer than {seconds:g} seconds")
+            answer: bytes = receiver.recv_bytes(most)
+            return answer
+        except EOFError:
+            child.join(1)
+            return _failed(f"its process ended early (exit code {child.exitcode})")
+        except OSError:
+            return _failed(f"its answer is larger than {most >> 20} MiB")
+        finally:
+            child.kill()
+            child.join()
+            receiver.close()
+
+
+def _failed(why: str) -> bytes:
+    return json.dumps({"failed": why}).encode()
+
+
+def _child(module: str, question: Message, sender: Connection, nested: bool) -> None:
+    if nested:
+        from autograder.sandbox import nest
+
+        _keep_only(sender.fileno())
+        hidden = HIDDEN | ({str(KIT): 4096} if question.pop("without_kit", False) else {})
+        try:
+            nest.enter({question["folder"]: str(SHOWN)}, hidden, LIMITS)
+        except OSError as error:
+            sender.send_bytes(json.dumps({"no nest": str(error)}).encode())
+            return
+        os.chdir(WORK)
+        question["folder"] = str(SHOWN)
+    else:
+        limit(**LIMITS)
+        sys.stdout = sys.stderr
+    answers: dict[str, Callable[[Message], Message]] = importlib.import_module(module).ANSWERS
+    sender.send_bytes(json.dumps(answers[question.pop("question")](question), allow_nan=False).encode())
+
+
+def _keep_only(descriptor: int) -> None:
+    """Close everything that was inherited, the channel of questions above all."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+    highest = os.sysconf("SC_OPEN_MAX")
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, highest)
+
+
+def main() -> None:
+    """Answer until there are no more questions."""
+    module, *more = sys.argv[1:]
+    channel = int(more[0]) if more else None
+    forks = Forks(module, nested="nested" in more[1:])
+    if channel is not None:
+        from autograder.sandbox import nest
+
+        nest.make_private()
+    answer_questions(forks.answer, channel)
+
+
+if __name__ == "__main__":
+    main()

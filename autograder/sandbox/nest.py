@@ -1,0 +1,83 @@
+"""A box within the box, for one forked child: namespaces, an own folder, no privileges.
+
+The program that forks has every library imported, and is itself in a box without anything of a
+submission. A child that is to open something foreign calls :func:`enter` first. From then on it and
+whatever it starts see one folder of those in the outer box, no other process, and no network, not even
+that of the outer box. Linux only; standard library only.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from autograder.sandbox import seccomp
+
+#: Namespaces of its own: user, mount, network, processes, IPC.
+_NAMESPACES = 0x10000000 | 0x00020000 | 0x40000000 | 0x20000000 | 0x08000000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_CAPABILITY_VERSION = 0x20080522
+_MOST_CAPABILITIES = 64
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def enter(shown: Mapping[str, str], hidden: Mapping[str, int], limits: Mapping[str, int]) -> None:
+    """Go on in a nested box, in a forked process that is the first in it.
+
+    ``shown`` maps folders of the outer box to where they are in the nested one; ``hidden`` maps folders to
+    the bytes of the empty one in memory that takes each one's place; ``limits`` are resource limits by
+    their names without ``RLIMIT_``. The process that called waits for the one that goes on, and ends
+    with its status; when it is killed, so is everything in the nested box. Raises OSError where the
+    system does not allow it.
+    """
+    _ok(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl")  # else its own files in /proc are root's
+    user, group = os.getuid(), os.getgid()
+    _ok(_libc.unshare(_NAMESPACES), "unshare")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    first = os.fork()
+    if first:
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
+    _ok(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+    _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    for source, target in shown.items():
+        _mount(source, target, None, _MS_BIND)
+    for folder, size in hidden.items():
+        _mount("tmpfs", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},mode=1777")
+    try:
+        _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    except OSError:  # the outer one is partly covered: then there is none at all
+        _mount("tmpfs", "/proc", "tmpfs", _MS_NOSUID | _MS_NODEV, "size=4096,mode=0555")
+    for name, value in limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+    _drop_privileges()
+
+
+def make_private() -> None:
+    """Let no other process of this user look into this one or read its files in /proc."""
+    _ok(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
+
+
+def _drop_privileges() -> None:
+    _ok(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    for capability in range(_MOST_CAPABILITIES):
+        _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    _ok(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+    seccomp.install()
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    texts = [text.encode() if text else None for text in (source, target, kind)]
+    _ok(_libc.mount(*texts, ctypes.c_ulong(flags), options.encode() or None), f"mount {target}")
+
+
+def _ok(result: int, what: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
