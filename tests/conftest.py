@@ -18,13 +18,13 @@ import autograder.pipeline.rehearsal
 import autograder.pipeline.untrusted
 import autograder.sandbox.running
 from autograder.authoring.samples import Sample, hand_in, load_samples
+from autograder.databricks.database import sqlite_uri
 from autograder.databricks.features import Features
 from autograder.databricks.tables import Tables
 from autograder.pipeline.warm import WarmReader
 from autograder.rubrics import assignments
 from autograder.workspace.environment import REDIRECTING
 from autograder.workspace.prepared import put_store
-from autograder.workspace.store import sqlite_uri
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"

@@ -68,8 +68,8 @@ def _serve(folder: Path, port: int | None, tracking_uri: str | None, idle: float
         raise _failed(error) from None
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     with console.status(f"Starting at {url} …"):
+        from autograder.databricks.database import sqlite_uri
         from autograder.databricks.run_server import serve as run
-        from autograder.workspace.store import sqlite_uri
     elsewhere = tracking_uri if tracking_uri and is_server(tracking_uri) else None
     what = "The" if elsewhere else "MLflow's UI and the"
     console.print(f"{what} serving endpoints of {state.folder} are at {url}", soft_wrap=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.base.errors import KitError
+from autograder.base.paths import table_path
 from autograder.databricks.state import State
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _move(folder: Path, application: str, rows: list[tuple[int, str]]) -> int:
     new = [(number, text) for number, text in rows if number > done]
     if new:
         write_deltalake(
-            table or str(folder / TABLE),
+            table or table_path(folder / TABLE),
             as_table([json.loads(text) for _, text in new]),
             mode="append",
             commit_properties=CommitProperties(app_transactions=[Transaction(application, new[-1][0])]),
@@ -176,12 +177,14 @@ def _move(folder: Path, application: str, rows: list[tuple[int, str]]) -> int:
 
 
 def open_table(folder: Path) -> "DeltaTable | None":
-    """The table as it is now; None where there is none yet. Raises JournalError for something else."""
+    """The table as it is now; None where there is none yet. Raises JournalError for something else, and
+    MisreadPath where there can be none.
+    """
     from deltalake import DeltaTable
 
     path = folder / TABLE
-    if DeltaTable.is_deltatable(str(path)):
-        table = DeltaTable(str(path))
+    if DeltaTable.is_deltatable(table_path(path)):
+        table = DeltaTable(table_path(path))
         columns = [field.name for field in table.schema().fields]
         if columns == list(as_table([]).schema.names):
             return table

@@ -15,10 +15,9 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from autograder.databricks.database import StoreError  # noqa: E402
+from autograder.databricks.database import StoreError, sqlite_uri  # noqa: E402
 from autograder.evidence.facts import dump  # noqa: E402
 from autograder.evidence.store_reader import read_store  # noqa: E402
-from autograder.workspace.store import sqlite_uri  # noqa: E402
 
 store, *folders = sys.argv[1:]
 uri = store if ":/" in store or store == "databricks" else sqlite_uri(Path(store))

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pandas as pd
 
 from autograder.data.settings import Conditions
+from autograder.databricks.database import sqlite_uri
 from autograder.evidence import Evidence, LoggedModel, NoStore, Scoring, read_notebook
 from autograder.pipeline.warm import WarmReader
 from autograder.sandbox.running import Execution
-from autograder.workspace.store import sqlite_uri
 
 #: Seconds that asking all models of one submission may take.
 SCORING_BUDGET = 180

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autograder.base.paths import plain_path
 from autograder.data.settings import USUAL, Settings
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def _load(folder: Path) -> Any:
     from autograder.evidence import skops_file
     from autograder.evidence.models import ForeignTypes, load_any, load_skops
 
+    folder = plain_path(folder)
     skops = skops_file(folder)
     try:
         return load_skops(skops) if skops else load_any(folder)

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from autograder.base.addresses import is_databricks, is_server
 from autograder.base.importing import importing
+from autograder.base.paths import MisreadPath, table_path
 from autograder.data import seeded as data
-from autograder.databricks.database import DATABASE, check_database
+from autograder.databricks.database import DATABASE, artifact_root, check_database, sqlite_uri
 from autograder.databricks.features import Features
 from autograder.databricks.server import Server, start_server
 from autograder.databricks.state import State
 from autograder.databricks.tables import Tables
 from autograder.databricks.tokens import A_DAY, create_token, permission_of, whoami
-from autograder.workspace.environment import foreign, set_aside, set_names
+from autograder.workspace.environment import ARTIFACT_ROOT_VARIABLE, foreign, set_aside, set_names
 from autograder.workspace.prepared import put_store
 from autograder.workspace.remote import connect, end_runs
 
@@ -110,6 +111,8 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
     set_aside()
     # scripts that a cell starts go to the same place
     set_names({"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"})
+    if artifact_root(folder) != str(folder / "mlruns"):  # MLflow would misread its own ./mlruns
+        set_names({ARTIFACT_ROOT_VARIABLE: artifact_root(folder)})
     # a server on this machine that does not answer is gone: MLflow would wait a minute for it
     set_names({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
     if os.environ.get(FAST_LOGGING_VARIABLE, "1") != "0":
@@ -184,11 +187,6 @@ def _close_server() -> None:
             before.server.close()
 
 
-def sqlite_uri(folder: Path) -> str:
-    """The tracking URI of the store in ``folder`` (made absolute)."""
-    return "sqlite:///" + (folder.resolve() / DATABASE).as_posix()
-
-
 def _quieten_mlflow() -> None:
     """Keep MLflow's warnings, drop its chatter and the failure that the fast path causes on purpose."""
     logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -201,6 +199,10 @@ def _say_where(workspace: Workspace, ignored: dict[str, str]) -> None:
     if ignored:
         names = ", ".join(sorted(ignored))
         print(f"Your environment names another place ({names}); this notebook does not use it.")
+    try:
+        table_path(workspace.folder)
+    except MisreadPath as error:
+        print(f"There can be no tables and no request log here. {error}")
     public = workspace.seed == data.PUBLIC_SEED
     _say_host(workspace)
     print("The data are the public ones." if public else "The data are not the public ones: drawn anew.")

@@ -27,8 +27,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
+from autograder.databricks.database import sqlite_uri
 from autograder.sandbox.running import private_channel
-from autograder.workspace.store import sqlite_uri
 from tests.conftest import ROOT, environment, run
 
 pytestmark = pytest.mark.usefixtures("own_store")

@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from autograder import evidence
 from autograder.databricks import journal
+from autograder.databricks.database import sqlite_uri
 from autograder.databricks.features import Features
 from autograder.databricks.server import Server, start_server
 from autograder.databricks.state import State
@@ -28,7 +29,6 @@ from autograder.evidence.private_copy import copy_database
 from autograder.evidence.store_reader import read_store
 from autograder.evidence.workspace_reader import read_workspace
 from autograder.pipeline.warm import WarmReader
-from autograder.workspace.store import sqlite_uri
 
 pytestmark = pytest.mark.xdist_group("evidence-workspace")
 FLOWERS = pd.DataFrame({"length": [1.5, 5.0, 2.0], "species": ["a", "b", None], "count": [1, 2, 3]})

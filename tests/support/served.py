@@ -14,12 +14,12 @@ from mlflow.models import infer_signature
 from sklearn.dummy import DummyClassifier
 from sklearn.tree import DecisionTreeClassifier
 
+from autograder.databricks.database import sqlite_uri
 from autograder.databricks.server import Server, start_server
 from autograder.databricks.state import State
 from autograder.databricks.tokens import Permission, create_token
 from autograder.workspace import load_flowers
 from autograder.workspace.prepared import put_store
-from autograder.workspace.store import sqlite_uri
 
 FLOWERS = load_flowers(1)
 NUMBERS = ["f1", "f2", "f3", "f4"]

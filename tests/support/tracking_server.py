@@ -11,9 +11,10 @@ from pathlib import Path
 import nbformat
 
 from autograder.data.settings import Conditions
+from autograder.databricks.database import sqlite_uri
 from autograder.sandbox import Limits, run_notebook
 from autograder.workspace.prepared import put_store
-from autograder.workspace.store import SEED_TAG, sqlite_uri
+from autograder.workspace.store import SEED_TAG
 from tests.conftest import ASSIGNMENT, ROOT, environment
 
 #: The seed of the data that the work is about.

@@ -14,10 +14,11 @@ import psutil
 import pytest
 
 from autograder.data.settings import Conditions
+from autograder.databricks.database import sqlite_uri
 from autograder.databricks.state import State, WorkspaceError
 from autograder.databricks.tokens import list_tokens
 from autograder.sandbox.running import run_notebook
-from autograder.workspace.store import Workspace, sqlite_uri
+from autograder.workspace.store import Workspace
 from tests.conftest import run
 from tests.support.workspace_kernel import CALL, ENDPOINT, FORKS, MODEL, OPEN, Kernel, answers, ends, where
 
