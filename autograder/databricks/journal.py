@@ -119,7 +119,7 @@ def move(state: State) -> int:
             while rows := _batch(connection, last):
                 moved += _move(state.folder, application, rows)
                 connection.execute("DELETE FROM journal WHERE id <= ?", (rows[-1][0],))
-            _make_smaller(connection)
+            _make_smaller(state, connection)
     finally:
         connection.close()
     return moved
@@ -139,13 +139,26 @@ def _batch(connection: sqlite3.Connection, last: int) -> list[tuple[int, str]]:
     return rows
 
 
-def _make_smaller(connection: sqlite3.Connection) -> None:
-    """Give back what moved calls leave free in the file: a file that stayed large would not be read."""
+def _make_smaller(state: State, connection: sqlite3.Connection) -> None:
+    """Give back what moved calls leave free in the file: a file that stayed large would not be read.
+
+    The file and its log shrink in a checkpoint, which a reader holds off; so what the disk holds decides,
+    and the next look tries again. To wait for the reader here would hold up every call meanwhile.
+    """
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     if free * size > MOST_FREE:
         connection.execute("VACUUM")
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    if _on_disk(state) > pages * size + MOST_FREE:
+        connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _on_disk(state: State) -> int:
+    """Bytes of the workspace's file and of its log."""
+    files = (state.path, state.path.with_name(f"{state.path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _application(connection: sqlite3.Connection) -> str:
