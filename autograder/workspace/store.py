@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from autograder.base.addresses import is_databricks, is_server
 from autograder.base.importing import importing
 from autograder.base.paths import MisreadPath, table_path
+from autograder.base.startup import begin
 from autograder.data import seeded as data
 from autograder.databricks.database import DATABASE, artifact_root, check_database, sqlite_uri
 from autograder.databricks.features import Features
@@ -83,7 +84,8 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
 
     ``folder`` defaults to the kernel's working directory, which Jupyter sets to the notebook's
     own folder. A second call in one process reopens the same store, also after ``os.chdir``.
-    What the environment says about a tracking server is set aside, and said so. With ``remote``, the
+    What the environment says about a tracking server is set aside, and said so. Calls to this machine are
+    kept from proxies. With ``remote``, the
     address of a tracking server or ``databricks``, the work goes there instead.
 
     A process that ends with this one serves MLflow's UI and, in the way of Databricks, endpoints;
@@ -91,6 +93,7 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
     Prints where the work goes. Raises ValueError when the seed makes no sense, StoreError when
     the store is there but cannot be used, and WorkspaceError when the server cannot be started.
     """
+    begin()
     if remote is not None:
         return _open_remote(Path(folder or Path.cwd()).resolve(), remote)
     if folder is None:
