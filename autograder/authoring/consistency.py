@@ -220,7 +220,13 @@ def _not_regenerated(root: Path) -> Iterator[str]:
         shutil.copytree(root / "solutions", course / "solutions", ignore=ignored)
         command = [sys.executable, "-m", "nbgrader", "generate_assignment", "*"]
         done = subprocess.run(
-            command, cwd=course, env=tools_environment(), capture_output=True, text=True, check=False
+            command,
+            cwd=course,
+            env=tools_environment(),
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
         for name in assignments():
             made, committed = (at / "exercises" / name / f"{name}.ipynb" for at in (course, root))

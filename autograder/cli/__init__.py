@@ -10,17 +10,28 @@ import sys
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from autograder.base.startup import begin
 from autograder.cli import serving as local
 
 if TYPE_CHECKING:
     from autograder.grading import Report
 
-app = typer.Typer(
+
+class App(typer.Typer):
+    """The command, which prepares its process before it looks at what it was asked for."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Run the command."""
+        begin()
+        return super().__call__(*arguments, **named)
+
+
+app = App(
     name="mlflow-kit",
     help="Check exercises of the MLflow Teaching Kit and show what became of a class.",
     no_args_is_help=True,

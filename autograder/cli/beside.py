@@ -5,6 +5,7 @@ that the second process starts first.
 """
 
 import gc
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,16 @@ def reading(store: str, *workspace: str) -> Iterator[Callable[[], "Evidence"]]:
     ):
         # -P: what lies in the current folder is not taken for a library
         command = [sys.executable, "-P", "-m", "autograder.evidence", store, downloads, *workspace]
-        done = waiting.submit(subprocess.run, command, text=True, capture_output=True, check=False)
+        # both in UTF-8, whatever this machine's code page is
+        done = waiting.submit(
+            subprocess.run,
+            command,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            encoding="utf-8",
+            errors="replace",
+            capture_output=True,
+            check=False,
+        )
         yield lambda: _facts(done.result())
     gc.freeze()
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 import platformdirs
 from packaging.requirements import Requirement
@@ -18,6 +20,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from autograder.base.addresses import without_password
+from autograder.base.startup import NO_PROXY, THIS_MACHINE, found_no_proxy, names_this_machine, without_proxy
 from autograder.base.text import plain
 from autograder.sandbox.find_bwrap import NoSandbox, find_bwrap
 from autograder.sandbox.limits import size
@@ -52,6 +56,7 @@ def examine() -> list[Row]:
         *_packages(),
         _sandbox(),
         _loopback(),
+        _proxy(),
         _temporary_folder(),
         *(_space(name, path) for name, path in _folders().items()),
         _prepared_store(),
@@ -127,6 +132,30 @@ def _loopback() -> Row:
             return Row("ports of 127.0.0.1", True, "open")
     except OSError as error:
         return Row("ports of 127.0.0.1", False, str(error), mend)
+
+
+def _proxy() -> Row:
+    """Whether a proxy would get what a program that was started beside the kit sends to this machine."""
+    what, proxies = "proxy", getproxies()
+    proxy = proxies.get("http") or proxies.get("all")
+    if not proxy:
+        return Row(what, True, "none is set")
+    found = f"{without_password(proxy)}, 127.0.0.1 is "
+    if not getproxies_environment():
+        well = bool(proxy_bypass(THIS_MACHINE[0]))
+        mend = f"Add {' and '.join(THIS_MACHINE)} to the exceptions in the system's proxy settings."
+        return Row(what, well, found + ("exempt" if well else "not exempt"), mend)
+    shell = {name: said for name in NO_PROXY if (said := found_no_proxy.get(name, os.environ.get(name, "")))}
+    # programs read one or the other, so each that is set must name this machine
+    well = bool(shell) and all(names_this_machine(said) for said in shell.values())
+    put = "setx {} {}" if sys.platform == "win32" else "export {}={}"
+    commands = [put.format(name, shlex.quote(value)) for name, value in without_proxy(shell).items()]
+    mend = (
+        "The kit's own commands and notebooks keep what is sent to this machine from it; your curl and your "
+        "scripts would send it the token. In this shell, run "
+        f"{' and '.join(f'`{command}`' for command in commands)}."
+    )
+    return Row(what, well, found + ("exempt" if well else "not exempt in this shell"), mend)
 
 
 def _folders() -> dict[str, Path]:

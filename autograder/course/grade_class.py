@@ -85,7 +85,8 @@ def _log_file(course: Course, assignment: str) -> Path:
 def tools_environment() -> dict[str, str]:
     """This environment, with the tools of this interpreter first and byte code kept."""
     scripts = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ.get("PATH", "")}
+    path = scripts + os.pathsep + os.environ.get("PATH", "")
+    environment = {**os.environ, "PATH": path, "PYTHONIOENCODING": "utf-8"}  # their output goes to log files
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return environment
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from autograder.databricks import metrics, tokens
@@ -38,9 +39,33 @@ async def _manager(request: Request) -> Token:
     return _may_manage((await _service(request)).bearer(request))
 
 
+async def _looked_at_in_the_call() -> None:
+    """Service.call looks at the token: calls that are refused are in the request log, too."""
+
+
+async def _anyone() -> None:
+    """No token is needed, and nothing of the workspace told."""
+
+
+#: What a route may declare; see :func:`_only_declared`.
+PERMISSIONS = frozenset({_reader, _manager, _looked_at_in_the_call, _anyone})
+
+
+async def _only_declared(request: Request) -> None:
+    """Refuse a route that does not say itself who may use it: one that was forgotten is open to nobody."""
+    route: APIRoute = request.scope["route"]
+    if not any(dependency.call in PERMISSIONS for dependency in route.dependant.dependencies):
+        raise Refused.forbidden(
+            f"The route {request.method} {route.path} declares no permission, so nobody may use it. This is "
+            "a fault of the kit: each route names Reader, Manager, CALLER or ANYONE."
+        )
+
+
 Shared = Annotated[Service, Depends(_service)]
 Reader = Annotated[Token, Depends(_reader)]
 Manager = Annotated[Token, Depends(_manager)]
+CALLER = Depends(_looked_at_in_the_call)
+ANYONE = Depends(_anyone)
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
 
@@ -118,7 +143,7 @@ _BODY = {
 }
 
 
-@calls.post("/serving-endpoints/{name}/invocations", openapi_extra=_BODY)
+@calls.post("/serving-endpoints/{name}/invocations", openapi_extra=_BODY, dependencies=[CALLER])
 async def query(request: Request, name: str, service: Shared) -> Response:
     """Ask an endpoint, which picks the served entity by its traffic's percentages."""
 
@@ -128,7 +153,11 @@ async def query(request: Request, name: str, service: Shared) -> Response:
     return await service.call(request, name, entity)
 
 
-@calls.post("/serving-endpoints/{name}/served-models/{served_name}/invocations", openapi_extra=_BODY)
+@calls.post(
+    "/serving-endpoints/{name}/served-models/{served_name}/invocations",
+    openapi_extra=_BODY,
+    dependencies=[CALLER],
+)
 async def query_served(request: Request, name: str, served_name: str, service: Shared) -> Response:
     """Ask one served entity of an endpoint."""
 
@@ -138,7 +167,9 @@ async def query_served(request: Request, name: str, served_name: str, service: S
     return await service.call(request, name, entity)
 
 
-@calls.post("/model/{name}/{version}/invocations", openapi_extra=_BODY, deprecated=True)
+@calls.post(
+    "/model/{name}/{version}/invocations", openapi_extra=_BODY, dependencies=[CALLER], deprecated=True
+)
 async def query_model(request: Request, name: str, version: str, service: Shared) -> Response:
     """Ask a registered model by version, stage or alias: an address that Databricks has removed."""
 
@@ -205,6 +236,7 @@ def make_app(state: State, tracking_uri: str, idle: float = IDLE, log: str = TER
         docs_url=None,  # its page would fetch scripts from elsewhere
         redoc_url=None,
         lifespan=service.running,
+        dependencies=[Depends(_only_declared)],
         responses={
             status: {"model": ErrorBody}
             for status in (400, 401, 403, 404, 405, 408, 409, 413, 415, 501, 503, 504)
@@ -217,11 +249,11 @@ def make_app(state: State, tracking_uri: str, idle: float = IDLE, log: str = TER
     app.include_router(calls)
     app.include_router(access_tokens)
 
-    @app.get("/ping", include_in_schema=False)
+    @app.get("/ping", include_in_schema=False, dependencies=[ANYONE])
     def ping() -> PlainTextResponse:
         return PlainTextResponse("\n")
 
-    @app.get("/.well-known/databricks-config", include_in_schema=False)
+    @app.get("/.well-known/databricks-config", include_in_schema=False, dependencies=[ANYONE])
     def config() -> JSONResponse:  # the Databricks SDK asks which kind of host this is
         return JSONResponse({"oidc_endpoint": ""})
 

@@ -1,10 +1,11 @@
-"""Whether a file is a store that this MLflow can read, and if not, what to do about it."""
+"""The store's file: its URI, where its artifacts are, and whether this MLflow can read it."""
 
 import sqlite3
 from pathlib import Path
 
 from autograder.base.errors import KitError
 from autograder.base.names import DATABASE
+from autograder.base.paths import plain_path, uri_of_database
 
 #: How long to wait for another process to let go of the database, in seconds.
 LOCK_PATIENCE = 1.0
@@ -19,6 +20,16 @@ class StoreError(KitError):
 
 class NoStore(StoreError):
     """There is no store, or an empty one: nothing was logged here."""
+
+
+def sqlite_uri(folder: Path) -> str:
+    """The tracking URI of the store in ``folder`` (made absolute)."""
+    return uri_of_database(plain_path(folder.resolve()) / DATABASE)
+
+
+def artifact_root(folder: Path) -> str:
+    """Where MLflow puts the artifacts of the store in ``folder``."""
+    return str(plain_path(folder.resolve()) / "mlruns")
 
 
 def check_database(path: Path) -> None:
@@ -51,11 +62,6 @@ def check_database(path: Path) -> None:
             f"{expected}, that of MLflow {VERSION}. Move the file away and run the notebook from the "
             f"top, or upgrade a copy of it with `mlflow db upgrade`."
         )
-
-
-def sqlite_uri(folder: Path) -> str:
-    """The tracking URI of the store in ``folder`` (made absolute)."""
-    return "sqlite:///" + (folder.resolve() / DATABASE).as_posix()
 
 
 def _schema_revision(path: Path) -> str | None:

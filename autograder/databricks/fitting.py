@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from autograder.base.errors import KitError
+from autograder.base.paths import MisreadPath
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -140,6 +141,8 @@ def explained(name: str, done: str) -> Iterator[None]:
             f"Another program changed table `{name}` at the same moment; expected to be alone. "
             "Nothing of this write was kept: do it again."
         ) from None
+    except MisreadPath as error:
+        raise TableError(str(error)) from None
     except Exception as error:  # deltalake raises this very class for some errors
         raise TableError(
             f"Table `{name}` could not be {done}: {first_line(error)}. Expected a Delta table with all its "

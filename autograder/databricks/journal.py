@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.base.errors import KitError
+from autograder.base.paths import table_path
 from autograder.databricks.state import State
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def move(state: State) -> int:
             while rows := _batch(connection, last):
                 moved += _move(state.folder, application, rows)
                 connection.execute("DELETE FROM journal WHERE id <= ?", (rows[-1][0],))
-            _make_smaller(connection)
+            _make_smaller(state, connection)
     finally:
         connection.close()
     return moved
@@ -138,13 +139,26 @@ def _batch(connection: sqlite3.Connection, last: int) -> list[tuple[int, str]]:
     return rows
 
 
-def _make_smaller(connection: sqlite3.Connection) -> None:
-    """Give back what moved calls leave free in the file: a file that stayed large would not be read."""
+def _make_smaller(state: State, connection: sqlite3.Connection) -> None:
+    """Give back what moved calls leave free in the file: a file that stayed large would not be read.
+
+    The file and its log shrink in a checkpoint, which a reader holds off; so what the disk holds decides,
+    and the next look tries again. To wait for the reader here would hold up every call meanwhile.
+    """
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     if free * size > MOST_FREE:
         connection.execute("VACUUM")
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    if _on_disk(state) > pages * size + MOST_FREE:
+        connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _on_disk(state: State) -> int:
+    """Bytes of the workspace's file and of its log."""
+    files = (state.path, state.path.with_name(f"{state.path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _application(connection: sqlite3.Connection) -> str:
@@ -166,7 +180,7 @@ def _move(folder: Path, application: str, rows: list[tuple[int, str]]) -> int:
     new = [(number, text) for number, text in rows if number > done]
     if new:
         write_deltalake(
-            table or str(folder / TABLE),
+            table or table_path(folder / TABLE),
             as_table([json.loads(text) for _, text in new]),
             mode="append",
             commit_properties=CommitProperties(app_transactions=[Transaction(application, new[-1][0])]),
@@ -176,12 +190,14 @@ def _move(folder: Path, application: str, rows: list[tuple[int, str]]) -> int:
 
 
 def open_table(folder: Path) -> "DeltaTable | None":
-    """The table as it is now; None where there is none yet. Raises JournalError for something else."""
+    """The table as it is now; None where there is none yet. Raises JournalError for something else, and
+    MisreadPath where there can be none.
+    """
     from deltalake import DeltaTable
 
     path = folder / TABLE
-    if DeltaTable.is_deltatable(str(path)):
-        table = DeltaTable(str(path))
+    if DeltaTable.is_deltatable(table_path(path)):
+        table = DeltaTable(table_path(path))
         columns = [field.name for field in table.schema().fields]
         if columns == list(as_table([]).schema.names):
             return table

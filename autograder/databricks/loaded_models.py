@@ -19,6 +19,7 @@ from mlflow.pyfunc import scoring_server
 from mlflow.tracking import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from autograder.base.paths import SQLITE, path_of_database
 from autograder.databricks.database import check_database
 from autograder.databricks.refusals import Refused
 
@@ -27,7 +28,6 @@ STAGES = ("None", "Staging", "Production", "Archived")
 TOLD = 500, 1500
 #: What MLflow says of a name that no model can have, and of what is not there.
 ABSENT = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"})
-SQLITE = "sqlite:///"
 #: Calls that a model answers at the same time; more of them wait.
 ASKERS = 8
 
@@ -105,8 +105,7 @@ class Models:
 
         Raises StoreError for a SQLite store that this MLflow cannot read.
         """
-        path = Path(self.tracking_uri.removeprefix(SQLITE))
-        if self.tracking_uri.startswith(SQLITE) and path.exists():
+        if self.tracking_uri.startswith(SQLITE) and (path := path_of_database(self.tracking_uri)).exists():
             check_database(path)
         return MlflowClient(self.tracking_uri, self.tracking_uri)
 

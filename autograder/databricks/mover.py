@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+from autograder.base.errors import KitError
 from autograder.databricks import journal
 from autograder.databricks.state import State
 
@@ -48,11 +49,7 @@ class Mover(threading.Thread):
                     seconds = journal.pause(table.version() if table else 0)
                 found = None
             except Exception as error:  # a full disk, a table that someone changed: nothing is lost
-                found = (
-                    str(error)
-                    if isinstance(error, journal.JournalError)
-                    else f"{type(error).__name__}: {error}"
-                )
+                found = str(error) if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
                 # to serving.log, or the terminal
                 print(f"{time.strftime('%H:%M:%S')} The journal was not moved. {found}", flush=True)
             if found != told:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autograder.base.startup import without_proxy
 from autograder.databricks import listen
 from autograder.databricks.state import FOLDER, State, WorkspaceError
 
@@ -143,8 +144,9 @@ def free_socket(state: State, port: int | None = None) -> socket.socket:
 
 
 def _environment() -> dict[str, str]:
-    """The environment of the server: no token, and a path on which the kit is found."""
+    """The environment of the server: no token, a path on which the kit is found, no proxy to this machine."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DATABRICKS_")}
+    environment |= {**without_proxy(environment), "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment["PYTHONPATH"] = os.pathsep.join([p for p in sys.path if p])
     return environment
 

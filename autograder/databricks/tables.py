@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
+from autograder.base.paths import table_path
 from autograder.databricks.commits import RUN_KEY, check_not_the_log, commit_of, keep_all, rows_written
 from autograder.databricks.fitting import (
     TableError,
@@ -79,7 +80,7 @@ class Tables:
             check_types(name, data)
         with explained(name, "written"):
             write_deltalake(
-                table or str(self.path(name)),
+                table or table_path(self.path(name)),
                 data,
                 mode=mode if table else "error",  # should there be one by now
                 schema_mode="overwrite" if table and mode == "overwrite" else None,
@@ -112,7 +113,7 @@ class Tables:
             )
         with explained(name, "made"):
             DeltaTable.create(
-                str(self.path(name)),
+                table_path(self.path(name)),
                 schema=Schema.from_arrow(data.schema),
                 description=description,
                 configuration=dict(properties),
@@ -178,7 +179,7 @@ class Tables:
                 + "Write it first, or correct the name."
             )
         with explained(name, "read"):
-            table = DeltaTable(str(self.path(name)))
+            table = DeltaTable(table_path(self.path(name)))
         if version is None:
             return table
         versions = sorted(commit["version"] for commit in self._commits(name))
@@ -188,7 +189,7 @@ class Tables:
                 "Leave the version out to get the newest."
             )
         with explained(name, "read"):
-            return DeltaTable(str(self.path(name)), version=int(version))
+            return DeltaTable(table_path(self.path(name)), version=int(version))
 
     def log_input(self, name: str, version: int | None = None, context: str = "training") -> int:
         """Log the table at ``version`` (by default the newest) as an input of the active MLflow run.
@@ -293,4 +294,4 @@ class Tables:
 def _is_table(path: Path) -> bool:
     from deltalake import DeltaTable
 
-    return path.is_dir() and DeltaTable.is_deltatable(str(path))
+    return path.is_dir() and DeltaTable.is_deltatable(table_path(path))

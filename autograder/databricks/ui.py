@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autograder.base.addresses import is_server
+from autograder.databricks.database import artifact_root
 from autograder.databricks.faults import not_offered
 
 #: Calls of Databricks, which MLflow's server would answer with a 404 that says nothing.
@@ -49,7 +50,7 @@ class MlflowUI:
         """MLflow's application, told where the store is in the way that `mlflow server` tells it."""
         os.environ["_MLFLOW_SERVER_FILE_STORE"] = self.tracking_uri
         os.environ["_MLFLOW_SERVER_REGISTRY_STORE"] = self.tracking_uri
-        os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(self.folder / "mlruns")
+        os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = artifact_root(self.folder)
         os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
 
         from mlflow.server.fastapi_app import app

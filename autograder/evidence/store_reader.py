@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from mlflow.entities import Experiment as MlflowExperiment
 from mlflow.entities import LoggedModel as MlflowLoggedModel
@@ -16,7 +15,8 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils import name_utils
 
 from autograder.base.addresses import is_databricks, without_password
-from autograder.base.names import DATABASE, PUBLIC_SEED, SEED_TAG
+from autograder.base.names import PUBLIC_SEED, SEED_TAG
+from autograder.base.paths import path_of_database, uri_of_database
 from autograder.base.text import one_line, plain
 from autograder.databricks.database import StoreError
 from autograder.evidence.facts import DatasetInput, Evidence, Experiment, LoggedModel, MetricPoint, Run
@@ -56,10 +56,10 @@ def read_store(
         place: Place
         changes = None
         if tracking_uri.startswith("sqlite:"):
-            database = sqlite_path(tracking_uri)
+            database = path_of_database(tracking_uri)
             copy = stack.enter_context(private_copy(database))
             changes = read_changes(copy)
-            client = MlflowClient(f"sqlite:///{copy.as_posix()}", f"sqlite:///{copy.as_posix()}")
+            client = MlflowClient(uri_of_database(copy), uri_of_database(copy))
             place = LocalPlace(database.parent)
             workspace = workspace or database.parent
         else:
@@ -106,11 +106,6 @@ def registry_uri(tracking_uri: str) -> str:
     if scheme != "databricks":
         return tracking_uri
     return f"databricks-uc://{rest}" if rest else "databricks-uc"
-
-
-def sqlite_path(tracking_uri: str) -> Path:
-    """The database file that a ``sqlite:///`` URI names."""
-    return Path(unquote(tracking_uri.removeprefix("sqlite:///").partition("?")[0]) or DATABASE)
 
 
 def is_generated_name(name: str) -> bool:

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autograder.base.paths import table_path
 from autograder.base.text import one_line
 from autograder.databricks.commits import RUN_KEY
 from autograder.databricks.features import KEYS_PROPERTY, TIMESTAMP_PROPERTY
@@ -64,7 +65,7 @@ def _why(error: Exception, folder: Path) -> str:
 def _read(name: str, checked: CheckedTable) -> TableAnswer:
     from deltalake import DeltaTable
 
-    fields = DeltaTable(str(checked.folder)).schema().fields
+    fields = DeltaTable(table_path(checked.folder)).schema().fields
     columns = {field.name[:LONGEST_NAME]: _type(field) for field in fields[:MOST_COLUMNS]}
     findings = []
     if len(fields) > MOST_COLUMNS:
@@ -129,7 +130,7 @@ def _rows(checked: CheckedTable, commit: Commit) -> "pyarrow.Table":
             f"it has more than {MOST_ROWS:,} rows or {LARGEST_ROWS >> 20} MiB; expected less: its rows "
             "were not read"
         )
-    return DeltaTable(str(checked.folder), version=commit.number).to_pyarrow_table()
+    return DeltaTable(table_path(checked.folder), version=commit.number).to_pyarrow_table()
 
 
 def _version(commit: Commit, rows: int | None, digest: str | None) -> TableVersion:

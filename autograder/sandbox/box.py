@@ -66,7 +66,8 @@ class Box:
         self.folder = Path(tempfile.mkdtemp(prefix="kit-"))
         self.incoming = self.folder / "in"
         for path in (self.incoming, self.folder / "etc"):
-            path.mkdir(mode=0o755)
+            path.mkdir()
+            path.chmod(0o755)  # whatever the umask: the box's user is another
         self._uid = random.randrange(FIRST_FREE_UID, 2 * FIRST_FREE_UID) if os.geteuid() == 0 else None
         self._filter = seccomp.open_filter()
         self._status, self._status_writable = os.pipe()
@@ -111,7 +112,9 @@ class Box:
             "hosts": "127.0.0.1 localhost box\n::1 localhost\n",
         }
         for name, text in accounts.items():
-            (self.folder / "etc" / name).write_text(text)
+            path = self.folder / "etc" / name
+            path.write_text(text)
+            path.chmod(0o644)
         arguments = [*mounts.namespaces(self._uid, self.nested), *mounts.system(), *mounts.python()]
         for name in accounts:
             arguments += ["--ro-bind", str(self.folder / "etc" / name), f"/etc/{name}"]

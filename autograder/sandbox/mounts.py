@@ -1,5 +1,7 @@
 """What the box is made of, as bubblewrap's arguments: what it sees of this machine, and where."""
 
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -110,6 +112,33 @@ def kit(parts: Sequence[str]) -> list[str]:
         target = KIT / "autograder" / part
         arguments += [*parents(target), "--ro-bind", str(package / part), str(target)]
     return arguments
+
+
+def unreadable() -> list[Path]:
+    """What the box shows of the kit and of Python, and its user may not read; as root, who is another there.
+
+    So it is where the kit was cloned or installed under a umask of 027 or 077. Of Python's packages the
+    folders are looked at, not all that is in them.
+    """
+    if os.geteuid() != 0:
+        return []
+    package = Path(autograder.__path__[0])
+    shown = [package, *package.rglob("*")]
+    for prefix in (Path(sys.prefix), Path(sys.base_prefix)):
+        shown += [prefix / "bin", *prefix.glob("lib/python3*/site-packages"), *prefix.glob("pyvenv.cfg")]
+        shown += prefix.glob("lib/python3*/site-packages/*")
+    return [
+        path for path in shown if path.name != "__pycache__" and path.suffix != ".pyc" and _is_private(path)
+    ]
+
+
+def _is_private(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # a link to nothing
+        return False
+    needed = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+    return mode & needed != needed
 
 
 def environment() -> dict[str, str]:

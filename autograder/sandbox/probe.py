@@ -1,9 +1,12 @@
 """Whether this machine can make a box that really isolates, and what to do where it cannot."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import autograder
+from autograder.sandbox import mounts
 from autograder.sandbox.box import Box, BoxFailed
 from autograder.sandbox.find_bwrap import NoSandbox
 from autograder.sandbox.limits import Limits
@@ -41,11 +44,16 @@ REMEDIES = {
     "Can't mount proc": "/proc is partly covered, as in a container: run outside of it",
     "Operation not permitted": "a container or a security profile forbids namespaces: run outside of it",
 }
+UNKNOWN = (
+    "Expected a box that starts: try it in a virtual machine with a plain Debian or Ubuntu, and if it fails "
+    "there, report this text"
+)
 PATIENCE = 20
 
 
 def check_sandbox() -> None:
     """Make a box and look out of it. Raises NoSandbox, with what to do, when it does not isolate."""
+    _check_readable()
     try:
         _probe()
     except (BoxFailed, UnknownMachine, OSError, subprocess.SubprocessError) as error:
@@ -53,8 +61,22 @@ def check_sandbox() -> None:
         remedies = [remedy for words, remedy in REMEDIES.items() if words in said]
         raise NoSandbox(
             f"The sandbox does not work here: {said}. "
-            f"{remedies[0][0].upper() + remedies[0][1:] if remedies else 'See `mlflow-kit doctor`'}."
+            f"{remedies[0][0].upper() + remedies[0][1:] if remedies else UNKNOWN}."
         ) from error
+
+
+def _check_readable() -> None:
+    """Raise NoSandbox, with the chmod that helps, where the box's user could not read the kit or Python."""
+    private = mounts.unreadable()
+    if not private:
+        return
+    roots = [Path(autograder.__path__[0]), Path(sys.prefix), Path(sys.base_prefix)]
+    closed = [root for root in roots if any(path.is_relative_to(root) for path in private)]
+    raise NoSandbox(
+        f"The sandbox does not work here: {private[0]} ({len(private)} files and folders in all) may be read "
+        "by its owner only, and what runs in the sandbox is not root; expected files that all may read. "
+        f"Run `chmod -R go+rX {shlex.join(str(root) for root in closed)}`."
+    )
 
 
 def _probe() -> None:

@@ -4,6 +4,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+#: Where MLflow puts the artifacts of experiments that name no place of their own; `mlflow server` sets it.
+ARTIFACT_ROOT_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 #: Settings that would send work, or read it from, somewhere else than the private store.
 REDIRECTING = (
     "MLFLOW_TRACKING_URI",
@@ -12,6 +14,7 @@ REDIRECTING = (
     "MLFLOW_EXPERIMENT_ID",
     "MLFLOW_RUN_ID",
     "MLFLOW_ARTIFACT_URI",
+    ARTIFACT_ROOT_VARIABLE,
     "DATABRICKS_HOST",
     "DATABRICKS_TOKEN",
     "DATABRICKS_CONFIG_PROFILE",

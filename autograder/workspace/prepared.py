@@ -23,6 +23,8 @@ from pathlib import Path
 import platformdirs
 
 from autograder.base.names import DATABASE
+from autograder.base.paths import uri_of_database
+from autograder.databricks.database import artifact_root
 
 #: Set to 0 to have MLflow make every store itself.
 SWITCH_VARIABLE = "MLFLOW_KIT_PREPARED_STORE"
@@ -79,7 +81,7 @@ def put_store(folder: Path, seen_as: str | None = None) -> bool:
         with connection:
             connection.execute(
                 "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0",
-                (f"{seen_as or folder}/mlruns/0",),
+                (f"{artifact_root(Path(seen_as or folder))}/0",),
             )
         connection.close()
     except (OSError, sqlite3.Error, subprocess.SubprocessError):
@@ -109,7 +111,7 @@ def make_store(path: Path) -> None:
     """Make a store at ``path`` with the installed MLflow, and give it a memory."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    SqlAlchemyStore(f"sqlite:///{path.as_posix()}", str(path.parent / "mlruns")).engine.dispose()
+    SqlAlchemyStore(uri_of_database(path), str(path.parent / "mlruns")).engine.dispose()
     connection = sqlite3.connect(path)
     connection.executescript(SCHEMA)
     connection.close()

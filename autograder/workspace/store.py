@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from autograder.base.addresses import is_databricks, is_server
 from autograder.base.importing import importing
 from autograder.base.names import DATABASE, PUBLIC_SEED, SEED_TAG
+from autograder.base.paths import MisreadPath, table_path
+from autograder.base.startup import begin
 from autograder.data import seeded as data
-from autograder.databricks.database import check_database, sqlite_uri
+from autograder.databricks.database import artifact_root, check_database, sqlite_uri
 from autograder.databricks.features import Features
 from autograder.databricks.server import Server, start_server
 from autograder.databricks.state import State
 from autograder.databricks.tables import Tables
 from autograder.databricks.tokens import A_DAY, create_token, permission_of, whoami
-from autograder.workspace.environment import foreign, set_aside, set_names
+from autograder.workspace.environment import ARTIFACT_ROOT_VARIABLE, foreign, set_aside, set_names
 from autograder.workspace.prepared import put_store
 from autograder.workspace.remote import connect, end_runs
 
@@ -81,7 +83,8 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
 
     ``folder`` defaults to the kernel's working directory, which Jupyter sets to the notebook's
     own folder. A second call in one process reopens the same store, also after ``os.chdir``.
-    What the environment says about a tracking server is set aside, and said so. With ``remote``, the
+    What the environment says about a tracking server is set aside, and said so. Calls to this machine are
+    kept from proxies. With ``remote``, the
     address of a tracking server or ``databricks``, the work goes there instead.
 
     A process that ends with this one serves MLflow's UI and, in the way of Databricks, endpoints;
@@ -89,6 +92,7 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
     Prints where the work goes. Raises ValueError when the seed makes no sense, StoreError when
     the store is there but cannot be used, and WorkspaceError when the server cannot be started.
     """
+    begin()
     if remote is not None:
         return _open_remote(Path(folder or Path.cwd()).resolve(), remote)
     if folder is None:
@@ -109,6 +113,8 @@ def open_workspace(folder: str | Path | None = None, remote: str | None = None) 
     set_aside()
     # scripts that a cell starts go to the same place
     set_names({"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"})
+    if artifact_root(folder) != str(folder / "mlruns"):  # MLflow would misread its own ./mlruns
+        set_names({ARTIFACT_ROOT_VARIABLE: artifact_root(folder)})
     # a server on this machine that does not answer is gone: MLflow would wait a minute for it
     set_names({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
     if os.environ.get(FAST_LOGGING_VARIABLE, "1") != "0":
@@ -195,6 +201,10 @@ def _say_where(workspace: Workspace, ignored: dict[str, str]) -> None:
     if ignored:
         names = ", ".join(sorted(ignored))
         print(f"Your environment names another place ({names}); this notebook does not use it.")
+    try:
+        table_path(workspace.folder)
+    except MisreadPath as error:
+        print(f"There can be no tables and no request log here. {error}")
     public = workspace.seed == PUBLIC_SEED
     _say_host(workspace)
     print("The data are the public ones." if public else "The data are not the public ones: drawn anew.")

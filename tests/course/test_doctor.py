@@ -72,3 +72,35 @@ def test_a_release_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch) -
     assert not mlflow.well and not mlflow.optional
     assert "pip install 'mlflow==0.1'" in mlflow.mend
     assert not missing.well and missing.optional
+
+
+@pytest.mark.parametrize(
+    ("said", "well"),
+    [
+        ({}, False),
+        ({"NO_PROXY": "corp.example"}, False),
+        ({"NO_PROXY": "127.0.0.1", "no_proxy": "corp.example"}, False),
+        ({"NO_PROXY": "corp.example, 127.0.0.1"}, True),
+        ({"no_proxy": "*"}, True),
+    ],
+)
+def test_a_proxy_that_would_get_what_is_meant_for_this_machine_is_found(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, str], well: bool
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**said, "http_proxy": "http://ann:secret@proxy.example:8080"}.items():
+        monkeypatch.setenv(name, value)
+    row = doctor._proxy()
+    assert row.well == well
+    assert row.found.startswith("http://proxy.example:8080, 127.0.0.1 is ")
+    assert "secret" not in row.found + row.mend
+    if said.get("no_proxy") == "corp.example":
+        assert "`export no_proxy=corp.example,127.0.0.1,localhost`" in row.mend
+
+
+def test_the_shell_counts_and_not_what_the_command_sets_for_itself(tmp_path: Path) -> None:
+    done = run("mlflow-kit", "doctor", folder=tmp_path, COLUMNS="200", HTTP_PROXY="http://proxy.example:1")
+    assert done.returncode == 1
+    assert "│ ✘ │ proxy" in done.stdout
+    assert "`export no_proxy=127.0.0.1,localhost`" in " ".join(done.stdout.split())

@@ -1,11 +1,15 @@
 """Who may do what at the workspace's server, and that its tokens are nowhere to be read."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
 
+import httpx
 import pytest
+from fastapi import APIRouter
 
+from autograder.databricks.app import make_app
 from autograder.databricks.state import State
 from autograder.databricks.tokens import Permission, list_tokens, revoke_token
 from tests.conftest import ROOT, environment
@@ -50,6 +54,38 @@ def test_nothing_is_to_be_had_without_a_token(served: Served, method: str, path:
     assert answer.json()["error_code"] == "UNAUTHENTICATED"
     wrong = {"Authorization": "Bearer dapi" + "0" * 40}
     refused(served.call(method, path, headers=wrong), 403, "Invalid access token")
+
+
+def forgotten() -> str:
+    return "secret"
+
+
+@pytest.mark.parametrize("where", ["in a router", "in the application", "after it was made"])
+def test_a_route_that_declares_no_permission_is_open_to_nobody(served: Served, where: str) -> None:
+    router = APIRouter(prefix="/api/2.0/forgotten")
+    router.add_api_route("/one", forgotten)
+    app = make_app(State(served.folder), served.uri)
+    mounted = app.router.routes.pop()  # MLflow's UI has all paths that are left
+    if where == "in a router":
+        app.include_router(router)
+    elif where == "in the application":
+        app.add_api_route("/api/2.0/forgotten/one", forgotten)
+    else:
+        app.include_router(router)
+        router.add_api_route("/two", forgotten)
+    app.router.routes.append(mounted)
+
+    async def ask(path: str, headers: dict[str, str]) -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.get(path, headers=headers)
+
+    path = "/api/2.0/forgotten/two" if where == "after it was made" else "/api/2.0/forgotten/one"
+    for headers in ({}, served.bearer):
+        answer = asyncio.run(ask(path, headers))
+        assert answer.status_code == 403, answer.text
+        assert f"The route GET {path} declares no permission" in answer.json()["message"]
+    assert asyncio.run(ask("/ping", {})).status_code == 200
 
 
 @pytest.mark.parametrize("given", ["{token}", "Bearer", "Bearer ", "Basic {token}", "Token {token}"])

@@ -166,6 +166,67 @@ def test_many_large_calls_are_moved_soon_and_leave_the_file_small(tmp_path: Path
         served.close()
 
 
+def on_disk(state: State) -> int:
+    return sum(file.stat().st_size for file in state.path.parent.glob(f"{STATE}*"))
+
+
+def write_much(state: State, calls: int) -> None:
+    connection = state.connect()
+    call = journal.record(
+        endpoint="e", status=200, began=time.time(), seconds=0.001, request=b"x" * 1_000_000, response=b"",
+        requester="ada",
+    )  # fmt: skip
+    for _ in range(calls):
+        journal.write(connection, call)
+    connection.close()
+
+
+def test_a_file_that_a_reader_kept_large_shrinks_once_the_reader_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "PAUSE", 0.2)
+    state = State(tmp_path)
+    write_much(state, 24)
+    reader = state.connect()
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM journal").fetchone() == (24,)
+    mover = Mover(state)
+    mover.start()
+    try:
+        until(lambda: len(in_table(tmp_path)) == 24)
+        time.sleep(1)
+        assert on_disk(state) > 20 << 20
+        began = time.monotonic()
+        write_calls(state, 1)  # a call is not held up by what waits for the reader
+        assert time.monotonic() - began < 2
+        reader.execute("COMMIT")
+        until(lambda: on_disk(state) < 1 << 20, 20)
+    finally:
+        reader.close()
+        mover.stop()
+
+
+@pytest.mark.parametrize("kept", ["by another server", "in the log alone"])
+def test_the_next_move_makes_a_file_smaller_that_was_left_large(tmp_path: Path, kept: str) -> None:
+    state = State(tmp_path)
+    write_much(state, 24)
+    reader = state.connect()
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM journal").fetchone()
+    if kept == "by another server":
+        journal.move(state)
+    else:
+        connection = state.connect()
+        connection.execute("DELETE FROM journal")
+        connection.execute("VACUUM")  # nothing is free any more: only the size on the disk tells
+        connection.close()
+    assert on_disk(state) > 20 << 20
+    reader.execute("COMMIT")  # its connection stays open: the last one that is closed tidies up by itself
+    assert journal.move(State(tmp_path)) == 0
+    assert on_disk(state) < 1 << 20
+    reader.close()
+
+
 def test_much_is_moved_at_once_and_not_at_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "PAUSE", 1000.0)
     monkeypatch.setattr(journal, "LARGEST_BATCH", 10_000)

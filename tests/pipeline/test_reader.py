@@ -28,6 +28,7 @@ from autograder.pipeline import reader as reader_module
 from autograder.pipeline.reader import Reader
 from autograder.sandbox.box import Box
 from autograder.workspace.prepared import put_store
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.xdist_group("reader")
 FLOWERS = load_flowers(1)
@@ -176,13 +177,17 @@ def test_a_model_sees_one_folder_no_other_process_and_no_secret(
     folder.mkdir()
     assert "secret" not in str(seen(boxed, folder, "dict(os.environ)"))
     empty = ("/sandbox/in", "/sandbox/kit", "/sandbox/work", "/tmp", "/home/student")
+    outside = (str(tmp_path), str(ROOT / "README.md"))
     own = "('1', str(os.getpid()))"
     for number, (expression, expected) in enumerate(
         [
             (f"[os.listdir(folder) for folder in {empty}]", [[]] * 5),
             ("sorted(os.listdir('/sandbox/shown'))", ["bad.py", "model"]),
             (f"[p for p in os.listdir('/proc') if p.isdigit() and p not in {own}]", []),
-            (f"[os.path.exists(p) for p in ({str(tmp_path)!r}, {str(Path.cwd())!r})]", [False, False]),
+            (
+                f"[os.path.exists(p) for p in ({str(tmp_path)!r}, {str(ROOT / 'README.md')!r})]",
+                [False, False],
+            ),
             ("os.listdir('/proc/self/fd') if os.path.exists('/proc/self') else []", None),
             ("[name for _, name in __import__('socket').if_nameindex()]", ["lo"]),
             ("[name for name in sys.modules if name.startswith('autograder.data.seeded')]", []),
