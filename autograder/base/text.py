@@ -4,7 +4,7 @@
 def one_line(error: BaseException | str, limit: int = 300) -> str:
     """The first line of an error that says something, control characters shown and not obeyed."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = plain(lines[0] if lines else type(error).__name__)
+    text = plain(lines[0][:limit] if lines else type(error).__name__)
     return text[:limit].rstrip(".")
 
 

@@ -54,5 +54,10 @@ def configure(c: Any, every_folder: bool = True) -> None:
     c.Autograde.autograde_preprocessors = AUTOGRADE
     # what students wrote is shown in feedback and formgrader, never run in the reader's browser
     c.HTMLExporter.sanitize_html = True
-    c.HTMLExporter.filters = {"markdown2html": "autograder.nbgrader.safe.markdown_to_safe_html"}
-    c.GenerateFeedback.exporter_class = "autograder.nbgrader.safe.FeedbackExporter"
+    c.HTMLExporter.preprocessors = ["autograder.nbgrader.page.LimitFormatting"]
+    c.HTMLExporter.filters = {
+        "markdown2html": "autograder.nbgrader.page.markdown_to_safe_html",
+        "highlight_code": "autograder.nbgrader.page.code_to_html",
+        "strip_files_prefix": "autograder.nbgrader.page.unchanged",
+    }
+    c.GenerateFeedback.exporter_class = "autograder.nbgrader.page.FeedbackExporter"

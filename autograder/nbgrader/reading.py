@@ -1,28 +1,41 @@
-"""Read a notebook file that somebody handed in: what can be understood is, the rest is named."""
+"""Read a notebook file that a student handed in, within limits of size: say what is wrong with the rest.
+
+The time and the memory that reading takes are proportional to the file's size, whatever is in it.
+"""
 
 import codecs
 import json
 import re
-from collections.abc import Callable
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
-
-import nbformat
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
+from typing import TYPE_CHECKING, Any
 
 from autograder.base.errors import KitError
 from autograder.base.text import one_line
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
 #: A larger file is not read as a notebook, in bytes.
 LARGEST_NOTEBOOK = 64 << 20
+#: Lists and objects in the file, each of which takes up to 200 bytes of memory.
+MOST_CONTAINERS = 1_000_000
+MOST_CELLS = 1_000
+#: The longest source of one cell, and of all cells together, in characters.
+LONGEST_SOURCE = 100_000
+LONGEST_SOURCES = 2_000_000
+#: The attachments of all cells together, in characters of base64.
+LARGEST_ATTACHMENTS = 2_000_000
+#: The entries of a cell's nbgrader metadata, and the characters of each.
+MOST_ENTRIES = 20
+LONGEST_ENTRY = 200
 
 SAVE_AGAIN = "Ask the student to hand in the notebook again, saved from Jupyter."
-CONFLICT = re.compile(r"^<{7} .*^={7}$.*^>{7} ", re.MULTILINE | re.DOTALL)
+CONFLICT_MARKS = [re.compile(mark, re.MULTILINE) for mark in (r"^<{7} ", r"^={7}\r?$", r"^>{7} ")]
 USUAL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-CELLS = {"code": new_code_cell, "markdown": new_markdown_cell}
 #: What files begin with that are not text, and what they are.
 SIGNATURES = {b"PK\x03\x04": "it is a zip archive", b"%PDF": "it is a PDF", b"\x1f\x8b": "it is compressed"}
+CUT = "\n\n(The rest of this cell was too long and is not shown.)"
 
 
 class Unreadable(KitError):
@@ -33,12 +46,20 @@ class Unreadable(KitError):
         self.next_step = next_step
 
 
-def read_notebook(path: Path) -> tuple[NotebookNode, list[str]]:
-    """The notebook in a file, in today's format, and notes on what was unusual about it.
+def read_notebook(path: Path) -> tuple["NotebookNode", list[str]]:
+    """The notebook in a file, in format 4, and notes on what was unusual about it.
 
     Of each cell its kind, text, attachments and nbgrader's metadata are read, nothing else: outputs are
     made anew by running it. Raises Unreadable.
     """
+    from nbformat import from_dict
+
+    cells, notes = read_cells(path)
+    return from_dict({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), notes
+
+
+def read_cells(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The cells of a notebook's file as plain values, and notes; see :func:`read_notebook`."""
     if path.is_symlink() or not path.is_file():
         raise Unreadable("its file is not a notebook: it is no regular file")
     if path.stat().st_size > LARGEST_NOTEBOOK:
@@ -48,17 +69,22 @@ def read_notebook(path: Path) -> tuple[NotebookNode, list[str]]:
         )
     text, notes = _decode(path.read_bytes())
     content = _parse(text)
+    version = content.get("nbformat", 3 if "worksheets" in content else 4)
     try:
-        version = content.get("nbformat", 3 if "worksheets" in content else 4)
-        if version != 4:
-            content = _in_version_4(content, version)
+        if str(version) == "4":
+            given = content["cells"]
+        elif str(version) in ("2", "3"):
+            given = list(chain.from_iterable(sheet.get("cells", []) for sheet in content["worksheets"]))
             notes.append(f"it was saved in the older notebook format {version}")
-        notebook = new_notebook(cells=_cells(content["cells"]))
-        # half a character, which JSON can hold and a file cannot
-        whole = nbformat.writes(notebook).encode("utf-8", "replace").decode("utf-8")
-        return nbformat.reads(whole, as_version=4), notes
-    except Exception as error:
+        else:
+            raise ValueError(f"its format is {str(version)[:20]!r}, and 2, 3 and 4 can be read")
+        cells = _without_empty_ones([_cell(cell) for cell in given], notes)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"its file is not a notebook that can be read ({one_line(error, 80)})") from error
+    _limit_sources(cells, notes)
+    _limit_attachments(cells, notes)
+    _make_ids_unique(cells)
+    return cells, notes
 
 
 def _decode(data: bytes) -> tuple[str, list[str]]:
@@ -83,10 +109,17 @@ def _parse(text: str) -> dict[str, Any]:
             "its file is not a notebook: it is a web page",
             "Ask the student to hand in the file itself, downloaded from Jupyter (File, Download).",
         )
+    if text.count("{") + text.count("[") > MOST_CONTAINERS:
+        raise Unreadable(
+            f"its file has more than {MOST_CONTAINERS:,} lists and objects",
+            "Ask the student to clear the outputs (Kernel, Restart and Clear Outputs) and hand in again.",
+        )
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        if CONFLICT.search(text):
+    except RecursionError as error:
+        raise Unreadable("its file is not a notebook: its lists and objects are nested too deep") from error
+    except ValueError as error:
+        if _has_conflict(text):
             raise Unreadable(
                 "its file is not a notebook: it holds an unresolved git merge conflict",
                 "Ask the student to resolve the conflict, open the notebook once and hand it in again.",
@@ -100,32 +133,133 @@ def _parse(text: str) -> dict[str, Any]:
     return content
 
 
-def _in_version_4(content: dict[str, Any], version: int) -> NotebookNode:
-    for sheet in content.get("worksheets", []):
-        for cell in sheet.get("cells", []):
-            cell["outputs"] = []
-    content["nbformat"] = version
-    return nbformat.convert(nbformat.from_dict(content), 4)
+def _has_conflict(text: str) -> bool:
+    """Whether git's three conflict marks follow one another, each at the start of a line."""
+    place = 0
+    for mark in CONFLICT_MARKS:
+        found = mark.search(text, place)
+        if not found:
+            return False
+        place = found.end()
+    return True
 
 
-def _cells(given: list[dict[str, Any]]) -> list[NotebookNode]:
-    """Valid cells, made of what the given ones say. A missing, repeated or unusual id is replaced."""
-    made: dict[str, NotebookNode] = {}
-    for number, cell in enumerate(given):
-        id = cell.get("id")
-        if not isinstance(id, str) or not USUAL_ID.fullmatch(id) or id in made:
-            id = f"handed-in-{number}"
-        made[id] = _cell(cell, id)
-    return list(made.values())
-
-
-def _cell(cell: dict[str, Any], id: str) -> NotebookNode:
-    kind, source, metadata = cell.get("cell_type"), cell.get("source", ""), cell.get("metadata")
-    text = "".join(source) if isinstance(source, list) else str(source)
-    make: Callable[..., NotebookNode] = CELLS.get(str(kind), new_raw_cell)
-    made = make(text, id=id)
-    if isinstance(metadata, dict) and isinstance(metadata.get("nbgrader"), dict):
-        made.metadata["nbgrader"] = nbformat.from_dict(metadata["nbgrader"])
-    if kind == "markdown" and isinstance(cell.get("attachments"), dict):
-        made["attachments"] = nbformat.from_dict(cell["attachments"])
+def _cell(given: dict[str, Any]) -> dict[str, Any]:
+    """A valid cell, made of what the given one says; in formats 2 and 3 code is called ``input``."""
+    kind = given.get("cell_type")
+    text = _text(given.get("source", given.get("input", "")))
+    if kind == "heading":
+        level = given.get("level")
+        hashes = "#" * level if isinstance(level, int) and 1 <= level <= 6 else "#"
+        text = f"{hashes} {' '.join(text.splitlines())}"
+    kind = {"heading": "markdown", "html": "markdown"}.get(str(kind), kind)
+    made: dict[str, Any] = {
+        "id": given.get("id"),
+        "cell_type": kind if kind in ("code", "markdown") else "raw",
+        "metadata": _metadata(given.get("metadata")),
+        "source": text,
+    }
+    if kind == "code":
+        made |= {"outputs": [], "execution_count": None}
+    if kind == "markdown" and isinstance(given.get("attachments"), dict):
+        made["attachments"] = _attachments(given["attachments"])
     return made
+
+
+def _text(value: Any) -> str:
+    """A text, or the lines of one. Half characters, which JSON can hold and a file cannot, become ``?``."""
+    if isinstance(value, list):
+        value = "".join(line for line in value if isinstance(line, str))
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else ""
+
+
+def _metadata(given: Any) -> dict[str, Any]:
+    """What nbgrader says of a cell: a few words, numbers and yes or no, each short."""
+    said = given.get("nbgrader") if isinstance(given, dict) else None
+    if not isinstance(said, dict) or len(said) > MOST_ENTRIES:
+        return {}
+    kept: dict[str, Any] = {}
+    for name, value in said.items():
+        if isinstance(value, str) and len(value) <= LONGEST_ENTRY:
+            kept[_text(name[:LONGEST_ENTRY])] = _text(value)
+        elif isinstance(value, bool | float | None) or (isinstance(value, int) and abs(value) < 1 << 32):
+            kept[_text(name[:LONGEST_ENTRY])] = value
+    return {"nbgrader": kept}
+
+
+def _attachments(given: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {
+        _text(name): {_text(kind): _text(data) for kind, data in kinds.items()}
+        for name, kinds in given.items()
+        if isinstance(kinds, dict)
+    }
+
+
+def _without_empty_ones(cells: list[dict[str, Any]], notes: list[str]) -> list[dict[str, Any]]:
+    """The cells, without the empty ones where there are too many. Raises Unreadable."""
+    if len(cells) <= MOST_CELLS:
+        return cells
+    kept = [cell for cell in cells if cell["source"].strip()]
+    if len(kept) > MOST_CELLS:
+        raise Unreadable(
+            f"its notebook has {len(kept):,} cells that are not empty, and at most {MOST_CELLS:,} are read",
+            "Ask the student to hand in the exercise's cells and their own, and no others.",
+        )
+    notes.append(f"it has {len(cells):,} cells: the {len(cells) - len(kept):,} empty ones were left out")
+    return kept
+
+
+def _limit_sources(cells: list[dict[str, Any]], notes: list[str]) -> None:
+    """Cut long texts that are not code. Raises Unreadable for code that is too long."""
+    cut = 0
+    for cell in cells:
+        length = len(cell["source"])
+        if length <= LONGEST_SOURCE:
+            continue
+        if cell["cell_type"] == "code":
+            raise Unreadable(
+                f"its notebook has a code cell of {length:,} characters, at most {LONGEST_SOURCE:,} are read",
+                "Ask the student to move data out of the cell into a file beside the notebook.",
+            )
+        cell["source"] = cell["source"][:LONGEST_SOURCE] + CUT
+        cut += 1
+    if cut:
+        which = "a text cell was" if cut == 1 else f"{cut} text cells were"
+        notes.append(f"{which} longer than {LONGEST_SOURCE:,} characters: the rest was left out")
+    total = sum(len(cell["source"]) for cell in cells)
+    if total > LONGEST_SOURCES:
+        raise Unreadable(
+            f"its notebook's cells have {total:,} characters, and at most {LONGEST_SOURCES:,} are read",
+            "Ask the student to move data and long texts out of the notebook into files beside it.",
+        )
+
+
+def _limit_attachments(cells: list[dict[str, Any]], notes: list[str]) -> None:
+    """Leave out the attachments of cells from the one on with which they become too large."""
+    size, left_out = 0, 0
+    for cell in cells:
+        if not cell.get("attachments"):
+            continue
+        size += sum(map(_size, chain([cell["attachments"]], cell["attachments"].values())))
+        if size > LARGEST_ATTACHMENTS:
+            cell["attachments"] = {}
+            left_out += 1
+    if left_out:
+        which = "a cell" if left_out == 1 else f"{left_out} cells"
+        notes.append(f"attachments of {which} were left out: they are too large")
+
+
+def _size(entries: dict[str, Any]) -> int:
+    return sum(100 + len(name) + len(value) for name, value in entries.items())
+
+
+def _make_ids_unique(cells: list[dict[str, Any]]) -> None:
+    """Replace each id that is missing, repeated or unusual by a new one."""
+    given = {cell["id"] for cell in cells if isinstance(cell["id"], str)}
+    new = (id for id in (f"handed-in-{number}" for number in count()) if id not in given)
+    used = set()
+    for cell in cells:
+        id = cell["id"]
+        if not isinstance(id, str) or not USUAL_ID.fullmatch(id) or id in used:
+            cell["id"] = next(new)
+        used.add(cell["id"])

@@ -13,9 +13,11 @@ def grade_id(cell: NotebookNode) -> str:
 
 def same_text(one: str, other: str) -> bool:
     """Whether two sources differ in white space at the ends of lines at most."""
-    return [line.rstrip() for line in one.strip().splitlines()] == [
-        line.rstrip() for line in other.strip().splitlines()
-    ]
+    return _lines(one) == _lines(other)
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.rstrip() for line in text.strip().splitlines())
 
 
 def recognise(cells: list[NotebookNode], expected: dict[str, NotebookNode]) -> list[str]:
@@ -33,17 +35,25 @@ def recognise(cells: list[NotebookNode], expected: dict[str, NotebookNode]) -> l
 def _by_id_or_text(cells: list[NotebookNode], expected: dict[str, NotebookNode]) -> list[str]:
     found = []
     present = {grade_id(cell) for cell in cells}
-    for name, original in expected.items():
-        if name in present:
-            continue
-        free = [cell for cell in cells if grade_id(cell) not in expected]
-        same = [cell for cell in free if cell.get("id") == original.get("id")]
+    missing = {name: original for name, original in expected.items() if name not in present}
+    by_id: dict[str, list[NotebookNode]] = {}
+    by_text: dict[tuple[str, ...], list[NotebookNode]] = {}
+    for cell in cells if missing else []:
+        if grade_id(cell) not in expected:
+            by_id.setdefault(cell.get("id", ""), []).append(cell)
+            by_text.setdefault(_lines(cell.source), []).append(cell)
+    for name, original in missing.items():
+        same = _not_in(expected, by_id.get(original.get("id", ""), []))
         if not same and not is_solution(original):
-            same = [cell for cell in free if same_text(cell.source, original.source)][:1]
+            same = _not_in(expected, by_text.get(_lines(original.source), []))[:1]
         if len(same) == 1:
             same[0].metadata["nbgrader"] = {"grade_id": name}
             found.append(name)
     return found
+
+
+def _not_in(expected: dict[str, NotebookNode], cells: list[NotebookNode]) -> list[NotebookNode]:
+    return [cell for cell in cells if grade_id(cell) not in expected]
 
 
 def _by_place(cells: list[NotebookNode], expected: dict[str, NotebookNode]) -> list[str]:

@@ -12,7 +12,7 @@ from nbgrader.utils import is_grade, is_solution
 from autograder.nbgrader.recognise import grade_id, recognise, same_text
 
 MOST_NAMED = 3
-OPENED = re.compile(r"""open_exercise\(\s*["']([\w-]+)["']""")
+OPENED = re.compile(r"""open_exercise\(\s*["']([\w-]{1,100})["']""")
 
 #: What can be said of a solution cell and of a locked one, in the order in which it is said.
 RECOGNISED = "had lost its mark and was recognised"
@@ -120,18 +120,23 @@ class RepairCells(NbGraderPreprocessor):
 
     def _put_back(self, nb: NotebookNode, expected: dict[str, NotebookNode]) -> None:
         """Insert each missing cell behind the one it follows in the exercise."""
-        place = 0
         ids = {cell["id"] for cell in nb.cells}
+        present = {grade_id(cell) for cell in nb.cells}
+        behind: dict[str, list[NotebookNode]] = {}
+        previous = ""
         for name, original in expected.items():
-            index = next((i for i, other in enumerate(nb.cells) if grade_id(other) == name), None)
-            if index is None:
-                cell = copy.deepcopy(original)
-                if cell["id"] in ids:
-                    cell["id"] = f"put-back-{name}"[:64]
-                nb.cells.insert(place, cell)
-                self._say(MISSING if is_solution(original) else MISSING_LOCKED, name)
-                index = place
-            place = index + 1
+            if name in present:
+                previous = name
+                continue
+            cell = copy.deepcopy(original)
+            if cell["id"] in ids:
+                cell["id"] = f"put-back-{name}"[:64]
+            behind.setdefault(previous, []).append(cell)
+            self._say(MISSING if is_solution(original) else MISSING_LOCKED, name)
+        put_back = behind.pop("", [])
+        for cell in nb.cells:
+            put_back += [cell, *behind.get(grade_id(cell), [])]
+        nb.cells = put_back
 
 
 def _made_from(original: NotebookNode, cell: NotebookNode) -> NotebookNode:

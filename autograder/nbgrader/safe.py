@@ -1,117 +1,124 @@
-"""What students wrote is shown to others and never run: in feedback, in formgrader and in the log."""
+"""What a student's run put out is shown to others as text and pictures of limited size, and never run."""
 
 import logging
 import re
+from dataclasses import dataclass
+from html import escape
 from typing import Any
 
-from bleach import clean
-from jinja2 import pass_context
-from jinja2.runtime import Context
-from nbconvert.exporters import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
 
 from autograder.base.text import plain
-from autograder.nbgrader.late import renew_penalty
 
 #: Shown as pictures; everything else that an output offers is shown as text.
 PICTURES = ("image/png", "image/jpeg")
-#: Nothing but the page's own styles and pictures that are in it.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-TEXT = {"a", "abbr", "b", "code", "del", "em", "i", "kbd", "s", "span", "strong", "sub", "sup"}
-BLOCKS = {"blockquote", "br", "details", "div", "hr", "img", "li", "ol", "p", "pre", "summary", "ul"}
-HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
-TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
-PICTURE = re.compile(r"data:image/(png|jpeg|gif);base64,[A-Za-z0-9+/=\s]*")
-HIGHLIGHTED = re.compile(r"highlight|[a-z][a-z0-9]{0,2}")
-#: What a feedback page has of nbgrader's templates and cannot use: scripts, and fonts in other files.
-NEEDLESS = re.compile(r"<script\b.*?</script\s*>|@font-face\s*\{[^}]*\}", re.DOTALL | re.IGNORECASE)
-HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)
-
-
-@pass_context
-def markdown_to_safe_html(context: Context, source: str) -> str:
-    """nbconvert's filter ``markdown2html``, with what could run or ask another host shown as text.
-
-    nbgrader's templates for feedback and formgrader put what that filter returns into the page as it is.
-    """
-    cell = context.get("cell", {})
-    renderer = IPythonRenderer(
-        escape=False, attachments=cell.get("attachments", {}), exclude_anchor_links=True
-    )
-    made = MarkdownWithMath(renderer=renderer).render(source)
-    tags = TEXT | BLOCKS | HEADINGS | TABLES
-    return str(clean(made, tags, attributes=_may_stay, protocols=["http", "https", "mailto", "data"]))
-
-
-def _may_stay(tag: str, name: str, value: str) -> bool:
-    if name == "src":
-        return tag == "img" and PICTURE.fullmatch(value) is not None
-    if name == "href":
-        return tag == "a" and not value.lstrip().lower().startswith("data:")
-    if name == "class":
-        return tag in ("div", "span") and HIGHLIGHTED.fullmatch(value) is not None
-    return name in ("alt", "title", "open")
-
-
-class FeedbackExporter(HTMLExporter):
-    """Makes feedback pages that hold no script and, by their content security policy, run none."""
-
-    def from_notebook_node(
-        self, nb: NotebookNode, resources: dict[str, Any] | None = None, **settings: Any
-    ) -> tuple[Any, dict[str, Any]]:
-        """The page, without the scripts of the template: what they do is typeset mathematics.
-
-        What is taken off for being late is computed from the points of now, a person's included.
-        """
-        if self.parent and (of := (resources or {}).get("nbgrader")):
-            with Gradebook(of["db_url"]) as gradebook:
-                submission = gradebook.find_submission(of["assignment"], of["student"])
-                renew_penalty(gradebook, self.parent.coursedir, submission)
-        page, resources = super().from_notebook_node(nb, resources, **settings)
-        meta = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        return HEAD.sub(lambda head: head[0] + meta, NEEDLESS.sub("", page), count=1), resources
+#: The longest text of one output and of a notebook's outputs, in characters of a page: ``<`` is ``&lt;``.
+LONGEST_TEXT = 100_000
+LONGEST_TEXTS = 500_000
+#: The largest picture and the pictures of a notebook, in characters of base64.
+LARGEST_PICTURE = 2_000_000
+LARGEST_PICTURES = 10_000_000
+#: The outputs of a cell and of a notebook.
+MOST_OUTPUTS_OF_A_CELL = 500
+MOST_OUTPUTS = 1_000
+#: The colour codes in a notebook's outputs, each of which becomes an element of the page.
+MOST_COLOURS = 5_000
+BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
+LONG_CODE = re.compile(r"\x1b\[[^@-~]{40}")
 
 
 class ShowPlainly(NbGraderPreprocessor):
     """Leaves of a student's outputs text and pictures, made anew from what a kernel may have sent.
 
     HTML and the like become text where there is no other; a picture's metadata would stand in the
-    page unquoted, so outputs keep none. The reports in check cells are the kit's own.
+    page unquoted, so outputs keep none. Long texts are cut in the middle, large pictures and surplus
+    outputs become a sentence. The reports in check cells are the kit's own.
     """
 
-    def preprocess_cell(
-        self, cell: NotebookNode, resources: dict[str, Any], index: int
-    ) -> tuple[NotebookNode, dict[str, Any]]:
-        if cell.cell_type == "code" and (is_solution(cell) or not is_grade(cell)):
-            cell.outputs = [_plain_output(output) for output in cell.outputs]
-            if not isinstance(cell.execution_count, int):
-                cell.execution_count = None
-        return cell, resources
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        room = Room()
+        for cell in nb.cells:
+            if cell.cell_type == "code" and (is_solution(cell) or not is_grade(cell)):
+                cell.outputs = room.plain_outputs(cell.outputs)
+                if not isinstance(cell.execution_count, int):
+                    cell.execution_count = None
+        return nb, resources
 
 
-def _plain_output(output: NotebookNode) -> NotebookNode:
-    kind = output.output_type
-    if kind == "stream":
-        return new_output(
-            kind, name="stderr" if output.name == "stderr" else "stdout", text=_text(output.text)
-        )
-    if kind == "error":
-        lines = [_text(line) for line in output.traceback]
-        return new_output(kind, ename=_text(output.ename), evalue=_text(output.evalue), traceback=lines)
-    data = output.get("data", {})
-    shown = {name: _text(data[name]) for name in PICTURES if name in data}
-    if "text/plain" in data or not shown:
-        shown["text/plain"] = _text(data.get("text/plain") or next(iter(data.values()), ""))
-    return new_output("display_data", shown)
+@dataclass(slots=True)
+class Room:
+    """What one notebook's outputs may still take up."""
+
+    text: int = LONGEST_TEXTS
+    pictures: int = LARGEST_PICTURES
+    outputs: int = MOST_OUTPUTS
+    colours: int = MOST_COLOURS
+
+    def plain_outputs(self, outputs: list[NotebookNode]) -> list[NotebookNode]:
+        """A cell's outputs within the limits, with a last one that says how many were left out."""
+        most = min(self.outputs, MOST_OUTPUTS_OF_A_CELL)
+        self.outputs -= min(most, len(outputs))
+        shown = [self._plain_output(output) for output in outputs[:most]]
+        if len(outputs) > most:
+            said = f"({len(outputs) - most:,} more outputs of this cell are not shown.)\n"
+            shown.append(new_output("stream", name="stderr", text=said))
+        return shown
+
+    def _plain_output(self, output: NotebookNode) -> NotebookNode:
+        kind = output.output_type
+        if kind == "stream":
+            name = "stderr" if output.name == "stderr" else "stdout"
+            return new_output(kind, name=name, text=self._text(output.text))
+        if kind == "error":
+            lines = [line if isinstance(line, str) else str(line) for line in output.traceback]
+            if sum(len(line) for line in lines) > LONGEST_TEXT // 10:
+                lines = ["\n".join(lines)]
+            name, value = _text(output.ename)[:1000], _text(output.evalue)[:1000]
+            return new_output(kind, ename=name, evalue=value, traceback=[self._text(line) for line in lines])
+        data = output.get("data", {})
+        shown = {name: data[name] for name in PICTURES if name in data and self._has_room_for(data[name])}
+        if "text/plain" in data or not any(name in data for name in PICTURES):
+            shown["text/plain"] = self._text(data.get("text/plain") or next(iter(data.values()), ""))
+        if not shown or any(name in data and name not in shown for name in PICTURES):
+            said = f"(A picture is not shown: it is no picture, or has over {LARGEST_PICTURE:,} characters.)"
+            shown["text/plain"] = "\n".join(filter(None, [said, shown.get("text/plain")]))
+        return new_output("display_data", shown)
+
+    def _has_room_for(self, picture: Any) -> bool:
+        if not isinstance(picture, str) or len(picture) > min(LARGEST_PICTURE, self.pictures):
+            return False
+        self.pictures -= len(picture)
+        return BASE64.fullmatch(picture) is not None
+
+    def _text(self, value: Any) -> str:
+        text = cut(_text(value), min(LONGEST_TEXT, self.text))
+        colours = text.count("\x1b")
+        if colours > self.colours or LONG_CODE.search(text):
+            text, colours = strip_ansi(text), 0
+        self.colours -= colours
+        self.text -= min(self.text, len(escape(text)))
+        return text
+
+
+def cut(text: str, most: int) -> str:
+    """Text that takes up ``most`` characters of a page at most, without its middle where it is longer."""
+    if len(text) <= most and len(escape(text)) <= most:
+        return text
+    kept = most if len(escape(text[:most] if len(text) > most else text)) <= most else most // len("&quot;")
+    kept = min(kept, len(text)) // 2
+    start, end = text[:kept], text[len(text) - kept :]
+    return f"{start}\n(… {len(text) - 2 * kept:,} characters are not shown …)\n{end}"
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value)
+    try:
+        return value if isinstance(value, str) else str(value)
+    except (RecursionError, ValueError):  # nested deep, or a number of thousands of digits
+        return "(This output cannot be shown as text.)"
 
 
 class ShowControlCodes(logging.Filter):
