@@ -1,12 +1,38 @@
-"""Read the model registry into facts."""
+"""Read the model registry into facts; and page by page, as MLflow's searches answer."""
+
+from collections.abc import Callable
+from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion as MlflowModelVersion
 from mlflow.entities.model_registry import RegisteredModel as MlflowRegisteredModel
 from mlflow.entities.model_registry.registered_model_search import RegisteredModelSearch
 from mlflow.tracking import MlflowClient
 
+from autograder.databricks.database import StoreError
 from autograder.evidence.facts import ModelVersion, RegisteredModel
-from autograder.evidence.paging import all_pages
+
+#: More than this of one kind is not a beginner's exercise.
+MOST = 1_000
+
+
+def all_pages(search: Callable[[str | None], Any]) -> list[Any]:
+    """The items of all pages. ``search`` takes a page's token and gives an MLflow PagedList.
+
+    Raises StoreError when there are more than MOST.
+    """
+    items: list[Any] = []
+    token = None
+    while True:
+        page = search(token)
+        items.extend(page)
+        token = page.token
+        if len(items) > MOST:
+            raise StoreError(
+                f"The store has more than {MOST:,} of one kind; expected an exercise's few. "
+                "Start again in an empty folder."
+            )
+        if not token:
+            return items
 
 
 def read_registry(client: MlflowClient) -> tuple[RegisteredModel, ...]:

@@ -22,10 +22,9 @@ from autograder.databricks.database import DATABASE, StoreError
 from autograder.evidence.facts import DatasetInput, Evidence, Experiment, LoggedModel, MetricPoint, Run
 from autograder.evidence.files import describe, files_in
 from autograder.evidence.models import read_model_file
-from autograder.evidence.paging import all_pages
 from autograder.evidence.places import LocalPlace, Place, RemotePlace
 from autograder.evidence.private_copy import private_copy, read_changes
-from autograder.evidence.registry_reader import read_registry
+from autograder.evidence.registry_reader import all_pages, read_registry
 from autograder.evidence.workspace_facts import WorkspaceFacts
 from autograder.evidence.workspace_reader import read_workspace
 from autograder.workspace.store import SEED_TAG

@@ -9,9 +9,9 @@ from sklearn.metrics import recall_score
 
 from autograder.data import load_flowers
 from autograder.evidence import Evidence, LoggedModel, Run
-from autograder.rubrics import claims, contents, crosschecks, questions, requirements
-from autograder.rubrics.autologging import is_autologged, missing_params
+from autograder.rubrics import claims, contents, crosschecks, questions
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
+from autograder.rubrics.logged_by_mlflow import is_autologged, missing_params, required_lines, unread_format
 
 
 def truth(evidence: Evidence) -> pd.Series:
@@ -43,7 +43,7 @@ def the_model(evidence: Evidence) -> LoggedModel | None:
     return max(
         ready,
         key=lambda model: (
-            bool(requirements.lines(model, "pandas")),
+            bool(required_lines(model, "pandas")),
             model.declared.has_input_example,
             model.created,
         ),
@@ -125,7 +125,7 @@ def pandas_required(evidence: Evidence) -> Outcome:
     if model is None:
         return _no_model()
     used = version("pandas")
-    lines = requirements.lines(model, "pandas")
+    lines = required_lines(model, "pandas")
     if f"pandas=={used}" in {re.sub(r"\s", "", line) for line in lines}:
         return passed(f"The model “{model.name}” requires pandas=={used}.")
     step = "Pass log_model extra_pip_requirements, with the version taken from pandas.__version__."
@@ -143,7 +143,7 @@ def pandas_required(evidence: Evidence) -> Outcome:
 def sklearn_kept(evidence: Evidence) -> Outcome:
     model = the_model(evidence)
     assert model is not None
-    lines, unread = requirements.lines(model, "scikit-learn"), requirements.unread_format(model)
+    lines, unread = required_lines(model, "scikit-learn"), unread_format(model)
     if not unread and any(re.fullmatch(r"scikit-learn\s*==\s*[\w.]+", line) for line in lines):
         return passed(f"The model “{model.name}” requires {lines[0]}, too.")
     why = f" Its file was written by {unread}, and nothing in the list can read that." if unread else ""

@@ -6,7 +6,6 @@ from autograder.data import load_flowers
 from autograder.evidence import Evidence, find_registered
 from autograder.evidence.workspace_facts import Endpoint, EndpointChange, Request, ServedEntity
 from autograder.rubrics import claims
-from autograder.rubrics import endpoint_history as endpoints
 from autograder.rubrics import served_calls as calls
 from autograder.rubrics.language import Outcome, Rubric, failed, not_attempted, passed
 
@@ -26,7 +25,7 @@ def features(evidence: Evidence) -> pd.DataFrame:
 
 def the_endpoint(evidence: Evidence) -> Endpoint | None:
     """The endpoint that is meant: the one of that name, else the only one; also as it was when deleted."""
-    gone = endpoints.deleted(evidence)
+    gone = calls.deleted(evidence)
     named = [endpoint for endpoint in (*evidence.endpoints, *gone) if endpoint.name == ENDPOINT]
     found = named or list(evidence.endpoints) or gone
     return found[0] if len(found) == 1 else None
@@ -41,7 +40,7 @@ def versions(evidence: Evidence, role: str) -> set[int]:
 def histories(evidence: Evidence) -> list[list[EndpointChange]]:
     """What the endpoint served, one after the other, for each time that it was made and served anything."""
     endpoint = the_endpoint(evidence)
-    return [life for life in endpoints.lives(evidence, endpoint.name) if life] if endpoint else []
+    return [life for life in calls.lives(evidence, endpoint.name) if life] if endpoint else []
 
 
 def shares(evidence: Evidence, entities: tuple[ServedEntity, ...], routes: dict[str, int]) -> tuple[int, int]:
@@ -62,7 +61,7 @@ def own_calls(evidence: Evidence, percent: tuple[int, int] | None = None) -> lis
     answered = list(calls.answered(evidence, endpoint.name))
     if percent is None:
         return answered
-    times = endpoints.periods(
+    times = calls.periods(
         evidence, endpoint.name, lambda change: shares(evidence, change.entities, change.routes) == percent
     )
     return [
@@ -100,7 +99,7 @@ rollout_task = rubric.task("rollout", "Take the new version into traffic", secti
 @endpoint_task.criterion(f"There is an endpoint `{ENDPOINT}`, and it is ready", 3, ("S5", "C3"))
 def endpoint_made(evidence: Evidence) -> Outcome:
     endpoint = next((one for one in evidence.endpoints if one.name == ENDPOINT), None)
-    if endpoint is None and any(one.name == ENDPOINT for one in endpoints.deleted(evidence)):
+    if endpoint is None and any(one.name == ENDPOINT for one in calls.deleted(evidence)):
         return failed(
             f"“{ENDPOINT}” was made, and deleted again.",
             "an endpoint that is READY when the notebook ends",
