@@ -2,7 +2,7 @@
 
 import re
 
-from autograder.evidence import Evidence, LoggedModel, Run
+from autograder.evidence import Evidence, LoggedModel, Run, models_of_run
 from autograder.rubrics import claims
 
 #: Formats of a scikit-learn model's file that are called as the package that writes and reads them.
@@ -31,7 +31,7 @@ def missing_params(evidence: Evidence, run: Run) -> list[str]:
     Autologging logs all of a model's. Of a search it logs its own, not all of the best that it found,
     which it logs as a second model.
     """
-    models = [model for model in evidence.models if model.model_id in run.model_ids]
+    models = models_of_run(evidence, run)
     lacking: list[str] = []
     for scoring in filter(None, map(claims.scoring_of_model, models)):
         missing = sorted(set(scoring.params) - set(run.params))
