@@ -1,4 +1,4 @@
-"""The largest facts there may be are loaded, graded and reported on in seconds; twice the work is twice the time."""
+"""The largest facts there may be are graded and reported on in seconds; time grows as the facts do."""
 
 import json
 import time
