@@ -119,7 +119,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, reader: WarmReader) -> None:
     """What is run without a box runs in processes that start in a moment, and is read by one process."""
     from tests.support.forked_kernel import ForkedKernelManager, score_forked
 
-    monkeypatch.setattr(autograder.sandbox.run_notebook, "BoundedKernelManager", ForkedKernelManager)
+    monkeypatch.setattr(autograder.sandbox.running, "BoundedKernelManager", ForkedKernelManager)
     monkeypatch.setattr(autograder.pipeline.untrusted, "_unboxed", score_forked)
     monkeypatch.setattr(autograder.pipeline.rehearsal, "WarmReader", lambda sandbox: nullcontext(reader))
 
