@@ -1,13 +1,29 @@
 """Foreign text made plain: one line, no control characters, no more than is useful."""
 
+#: Of a longer error only the beginning is looked at.
+LOOKED_AT = 10_000
+
 
 def one_line(error: BaseException | str, limit: int = 300) -> str:
     """The first line of an error that says something, control characters shown and not obeyed."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = plain(lines[0][:limit] if lines else type(error).__name__)
-    return text[:limit].rstrip(".")
+    lines = (line.strip() for line in str(error)[:LOOKED_AT].splitlines())
+    first = next((line for line in lines if line), type(error).__name__)
+    return plain(first[:limit])[:limit].rstrip(".")
 
 
 def plain(text: str) -> str:
     """Text with control characters, which a terminal would obey, written out."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def short(text: object, limit: int = 80) -> str:
+    """Foreign text for the middle of a sentence: plain, and cut to ``limit`` characters with an ellipsis."""
+    shown = plain(str(text)[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
+
+
+def quoted(text: object, limit: int = 80) -> str:
+    """Foreign text in quotation marks, as :func:`short` shortens it."""
+    return f"“{short(text, limit)}”"

@@ -5,28 +5,33 @@ the process that grades has no need of it.
 """
 
 from autograder.databricks.database import NoStore, StoreError
+from autograder.evidence.exchange import LARGEST_FACTS, UnusableFacts, dump, limited, load
 from autograder.evidence.executed_notebook import read_notebook
 from autograder.evidence.facts import (
     Artifact,
     CellFacts,
-    Change,
     DatasetInput,
     Evidence,
     Experiment,
     LoggedModel,
     MetricPoint,
     ModelFile,
-    ModelVersion,
     NotebookFacts,
     Picture,
-    RegisteredModel,
     Run,
     Scoring,
-    dump,
-    load,
 )
-from autograder.evidence.find import find_model, find_registered, find_version, model_of_version
+from autograder.evidence.find import (
+    find_model,
+    find_registered,
+    find_version,
+    model_of_version,
+    models_of_run,
+    runs_of_model,
+    version_number,
+)
 from autograder.evidence.models import score_model
+from autograder.evidence.registry_facts import Change, ModelVersion, RegisteredModel
 from autograder.evidence.workspace_facts import (
     AccessToken,
     Endpoint,
@@ -39,6 +44,7 @@ from autograder.evidence.workspace_facts import (
 )
 
 __all__ = [
+    "LARGEST_FACTS",
     "AccessToken",
     "Artifact",
     "CellFacts",
@@ -63,13 +69,18 @@ __all__ = [
     "StoreError",
     "TableFacts",
     "TableVersion",
+    "UnusableFacts",
     "WorkspaceFacts",
     "dump",
     "find_model",
     "find_registered",
     "find_version",
+    "limited",
     "load",
     "model_of_version",
+    "models_of_run",
     "read_notebook",
+    "runs_of_model",
     "score_model",
+    "version_number",
 ]

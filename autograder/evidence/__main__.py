@@ -16,7 +16,7 @@ import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from autograder.databricks.database import StoreError, sqlite_uri  # noqa: E402
-from autograder.evidence.facts import dump  # noqa: E402
+from autograder.evidence.exchange import dump  # noqa: E402
 from autograder.evidence.store_reader import read_store  # noqa: E402
 
 store, *folders = sys.argv[1:]

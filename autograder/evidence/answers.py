@@ -33,14 +33,14 @@ import autograder.databricks.fitting
 from autograder.base.child import Message
 from autograder.base.text import one_line
 from autograder.databricks.database import NoStore, StoreError, sqlite_uri
-from autograder.evidence.facts import Evidence, Scoring
+from autograder.evidence.exchange import dump
+from autograder.evidence.facts import Scoring
 from autograder.evidence.models import load_any, score_model, why_unusable
 from autograder.evidence.store_reader import read_store
 
 PIL.Image.preinit()
 sqlalchemy.orm.configure_mappers()
 
-_evidence = TypeAdapter(Evidence)
 _scoring = TypeAdapter(Scoring)
 
 
@@ -58,7 +58,7 @@ def _store(question: Message) -> Message:
         replace(model, folder=model.folder and Path(model.folder).relative_to(home).as_posix())
         for model in facts.models
     )
-    return {"evidence": _evidence.dump_python(replace(facts, models=models), mode="json")}
+    return {"facts": dump(replace(facts, models=models))}
 
 
 def _model(question: Message) -> Message:

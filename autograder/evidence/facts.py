@@ -6,12 +6,42 @@ finite: what was logged as a number and is none stands under its name only.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from autograder.base.text import plain
 from autograder.data.settings import USUAL, Settings
 from autograder.databricks.database import StoreError
+from autograder.evidence.bounds import (
+    LONGEST_CONTENT,
+    MOST_CHANGES,
+    MOST_EXPERIMENTS,
+    MOST_FINDINGS,
+    MOST_METRICS,
+    MOST_MODELS,
+    MOST_POINTS,
+    MOST_REGISTERED,
+    MOST_REQUESTS,
+    MOST_RUNS,
+    Colour,
+    Finite,
+    Folder,
+    Line,
+    Metrics,
+    Name,
+    Number,
+    Params,
+    Path,
+    Row,
+    Tags,
+    Text,
+    Word,
+    bounded,
+    entries,
+    most,
+)
+from autograder.evidence.registry_facts import Change, RegisteredModel
 from autograder.evidence.workspace_facts import AccessToken, Endpoint, EndpointChange, Request, TableFacts
 
 
@@ -27,14 +57,23 @@ class Scoring:
     could not be scored; then the rest is empty.
     """
 
-    labels: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    probabilities: tuple[tuple[float, ...], ...] | None = None
-    estimator: str = ""
-    final_estimator: str = ""
-    inputs: tuple[str, ...] = ()
-    params: dict[str, str] = field(default_factory=dict, hash=False)
-    error: str | None = None
+    labels: Annotated[tuple[Name, ...], most(100_000)] = ()
+    classes: Annotated[tuple[Name, ...], most(200)] = ()
+    probabilities: Annotated[tuple[Row, ...], most(100_000)] | None = None
+    estimator: Word = ""
+    final_estimator: Name = ""
+    inputs: Annotated[tuple[Name, ...], most(500)] = ()
+    params: Annotated[dict[Name, Text], entries(500)] = field(default_factory=dict, hash=False)
+    error: Line | None = None
+
+
+_scoring = TypeAdapter(Scoring)
+#: What all models together may answer, as JSON, in bytes; and what is said of a model beyond that.
+LARGEST_SCORES = 32 << 20
+TOO_LONG = "there are too many models, or their answers are too long: newer models were asked instead"
+
+
+Grids = Annotated[dict[Number, Annotated[tuple[Colour, ...], most(400)]], entries(20)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +84,10 @@ class Picture:
     each, these n² colours as #rrggbb, row by row, when they are not all the same.
     """
 
-    width: int
-    height: int
+    width: Number
+    height: Number
     blank: bool
-    grids: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    grids: Grids = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +97,11 @@ class Artifact:
     ``content`` is the text of a small table or JSON file, None for other files.
     """
 
-    path: str
-    size: int
-    kind: str
+    path: Path
+    size: Number
+    kind: Word
     picture: Picture | None = None
-    content: str | None = None
+    content: Annotated[str, Field(max_length=LONGEST_CONTENT)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +112,15 @@ class ModelFile:
     (tensor) inputs make it empty.
     """
 
-    flavors: tuple[str, ...] = ()
-    serialization_format: str | None = None
-    model_id: str | None = None
-    run_id: str | None = None
-    size: int | None = None
-    inputs: tuple[str, ...] | None = None
+    flavors: Annotated[tuple[Name, ...], most(20)] = ()
+    serialization_format: Name | None = None
+    model_id: Name | None = None
+    run_id: Name | None = None
+    size: Number | None = None
+    inputs: Annotated[tuple[Name, ...], most(500)] | None = None
     has_outputs: bool = False
     has_input_example: bool = False
-    requirements: tuple[str, ...] = ()
+    requirements: Annotated[tuple[Name, ...], most(200)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +130,18 @@ class LoggedModel:
     ``runs:/RUN_ID/path``.
     """
 
-    model_id: str
-    name: str
-    experiment_id: str
-    run_id: str | None
-    status: str
-    created: int
-    folder: str | None
-    params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
+    model_id: Path
+    name: Path
+    experiment_id: Name
+    run_id: Name | None
+    status: Word
+    created: Number
+    folder: Folder | None
+    params: Params = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
+    tags: Tags = field(default_factory=dict)
     declared: ModelFile = field(default_factory=ModelFile)
-    files: dict[str, int] = field(default_factory=dict)
+    files: Annotated[dict[Path, Number], entries(500)] = field(default_factory=dict)
     scoring: Scoring | None = None
 
 
@@ -110,20 +149,24 @@ class LoggedModel:
 class MetricPoint:
     """One logged value of a metric."""
 
-    step: int
-    time: int
-    value: float
+    step: Number
+    time: Number
+    value: Finite
+
+
+Points = Annotated[tuple[MetricPoint, ...], most(MOST_POINTS)]
+History = Annotated[dict[Name, Points], entries(MOST_METRICS)]
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetInput:
     """A dataset that a run names as its input. MLflow's digest looks at the first 10,000 rows."""
 
-    name: str
-    digest: str
-    source_type: str
-    source: str
-    context: str | None
+    name: Name
+    digest: Name
+    source_type: Name
+    source: Text
+    context: Name | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,92 +178,52 @@ class Run:
     student gave none. ``parent_run_id`` is set for a nested run.
     """
 
-    run_id: str
-    name: str
-    experiment_id: str
-    status: str
-    start_time: int
-    end_time: int | None
+    run_id: Name
+    name: Name
+    experiment_id: Name
+    status: Word
+    start_time: Number
+    end_time: Number | None
     name_generated: bool = False
-    params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    not_numbers: tuple[str, ...] = ()
-    history: dict[str, tuple[MetricPoint, ...]] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    model_ids: tuple[str, ...] = ()
-    parent_run_id: str | None = None
-    datasets: tuple[DatasetInput, ...] = ()
-    artifacts: tuple[Artifact, ...] = ()
+    params: Params = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
+    not_numbers: Annotated[tuple[Name, ...], most(MOST_METRICS)] = ()
+    history: Annotated[
+        dict[Name, Annotated[tuple[MetricPoint, ...], most(MOST_POINTS)]], entries(MOST_METRICS)
+    ] = field(default_factory=dict)
+    tags: Tags = field(default_factory=dict)
+    model_ids: Annotated[tuple[Path, ...], most(100)] = ()
+    parent_run_id: Name | None = None
+    datasets: Annotated[tuple[DatasetInput, ...], most(20)] = ()
+    artifacts: Annotated[tuple[Artifact, ...], most(200)] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
     """An experiment. MLflow makes "Default" (id 0) itself."""
 
-    experiment_id: str
-    name: str
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """A version of a registered model. ``model_id`` is the logged model behind it, if it is one."""
-
-    version: int
-    created: int
-    stage: str
-    description: str
-    source: str
-    run_id: str | None
-    model_id: str | None
-    status: str
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredModel:
-    """A registered model with its versions, oldest first. ``aliases`` maps an alias to a version."""
-
-    name: str
-    created: int
-    description: str
-    tags: dict[str, str] = field(default_factory=dict)
-    aliases: dict[str, int] = field(default_factory=dict)
-    versions: tuple[ModelVersion, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A stage or an alias that was set, moved or removed.
-
-    ``kind`` is "stage" or "alias"; ``subject`` is the version whose stage it is, or the alias.
-    """
-
-    time: int
-    kind: str
-    name: str
-    subject: str
-    before: str | None
-    after: str | None
+    experiment_id: Name
+    name: Name
+    tags: Tags = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class CellFacts:
     """One executed code cell; ``error`` is its exception in one line, ``seconds`` how long it ran."""
 
-    index: int
-    grade_id: str | None
+    index: Number
+    grade_id: Name | None
     ran: bool
-    error: str | None
-    seconds: float | None = None
+    error: Line | None
+    seconds: Finite | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NotebookFacts:
     """The executed notebook: its code cells in order, and why the run ended early, if it did."""
 
-    cells: tuple[CellFacts, ...] = ()
-    stopped: str | None = None
+    cells: Annotated[tuple[CellFacts, ...], most(5_000)] = ()
+    stopped: Line | None = None
 
     @property
     def errors(self) -> tuple[CellFacts, ...]:
@@ -239,33 +242,38 @@ class Evidence:
     them; ``tables`` include the request log's.
     """
 
-    seed: int
+    seed: Number
     settings: Settings = USUAL
-    experiments: tuple[Experiment, ...] = ()
-    runs: tuple[Run, ...] = ()
-    models: tuple[LoggedModel, ...] = ()
-    registered: tuple[RegisteredModel, ...] = ()
-    changes: tuple[Change, ...] | None = None
+    experiments: Annotated[tuple[Experiment, ...], most(MOST_EXPERIMENTS)] = ()
+    runs: Annotated[tuple[Run, ...], most(MOST_RUNS)] = ()
+    models: Annotated[tuple[LoggedModel, ...], most(MOST_MODELS)] = ()
+    registered: Annotated[tuple[RegisteredModel, ...], most(MOST_REGISTERED)] = ()
+    changes: Annotated[tuple[Change, ...], most(MOST_CHANGES)] | None = None
     notebook: NotebookFacts | None = None
-    endpoints: tuple[Endpoint, ...] = ()
-    endpoint_changes: tuple[EndpointChange, ...] = ()
-    requests: tuple[Request, ...] = ()
-    tables: tuple[TableFacts, ...] = ()
-    tokens: tuple[AccessToken, ...] = ()
-    findings: tuple[str, ...] = ()
-    problem: str | None = None
+    endpoints: Annotated[tuple[Endpoint, ...], most(100)] = ()
+    endpoint_changes: Annotated[tuple[EndpointChange, ...], most(500)] = ()
+    requests: Annotated[tuple[Request, ...], most(MOST_REQUESTS)] = ()
+    tables: Annotated[tuple[TableFacts, ...], most(100)] = ()
+    tokens: Annotated[tuple[AccessToken, ...], most(500)] = ()
+    findings: Annotated[tuple[Line, ...], most(MOST_FINDINGS)] = ()
+    problem: Annotated[str, Field(max_length=600)] | None = None
 
     def with_scores(self, score: Callable[[LoggedModel], Scoring]) -> "Evidence":
         """A copy in which every finished model carries its score.
 
         ``score`` is called once a model whose status is READY; whether it needs a process of its
-        own to be safe is its business.
+        own to be safe is its business. What it answers is cut to the limits of facts. Answers that are
+        together longer than LARGEST_SCORES are left out, of the oldest models first.
         """
-        scored = tuple(
-            replace(model, scoring=score(model)) if model.status == "READY" else model
-            for model in self.models
-        )
-        return replace(self, models=scored)
+        left, scored = LARGEST_SCORES, []
+        for model in reversed(self.models):
+            if model.status != "READY":
+                scored.append(model)
+                continue
+            scoring, _ = bounded(score(model))
+            left -= len(_scoring.dump_json(scoring))
+            scored.append(replace(model, scoring=scoring if left >= 0 else Scoring(error=TOO_LONG)))
+        return replace(self, models=tuple(scored[::-1]))
 
     def of_experiment(self, name: str) -> "Evidence":
         """A copy with the runs and models of one experiment. Raises StoreError for another's name."""
@@ -280,16 +288,3 @@ class Evidence:
             runs=tuple(run for run in self.runs if run.experiment_id == id),
             models=tuple(model for model in self.models if model.experiment_id == id),
         )
-
-
-_evidence = TypeAdapter(Evidence)
-
-
-def dump(evidence: Evidence) -> str:
-    """The facts as JSON."""
-    return _evidence.dump_json(evidence).decode()
-
-
-def load(text: str | bytes) -> Evidence:
-    """The facts from JSON; raises pydantic.ValidationError when they are not."""
-    return _evidence.validate_json(text)

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from autograder.evidence.bounds import LONGEST_CONTENT
 from autograder.evidence.facts import Artifact
 from autograder.evidence.pictures import read_picture
 
@@ -18,9 +19,12 @@ LONGEST_LOCATION = 2_000
 MOST_FILES = 200
 #: Files larger than this, in bytes, are named but not opened.
 LARGEST_FILE = 32 << 20
-#: The text of tables and JSON files up to this size, in bytes, is kept, and of so many a run.
-LARGEST_CONTENT = 64_000
+#: Pictures of a run that are looked at, at most.
+MOST_PICTURES = 40
+#: Tables and JSON files of a run whose text is kept, at most; each has LONGEST_CONTENT bytes at most.
 MOST_CONTENTS = 20
+#: Files below a folder that are looked at, at most.
+MOST_ENTRIES = 5_000
 
 
 def local_folder(location: str, home: Path) -> Path | None:
@@ -74,10 +78,18 @@ def _without_links(home: Path, parts: tuple[str, ...]) -> Path | None:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Regular files below ``folder``, in order of their names; links, pipes and devices are left out."""
+    """Regular files below ``folder``, in order of their names; links, pipes and devices are left out.
+
+    After MOST_ENTRIES entries it ends.
+    """
+    looked_at = 0
     for current, folders, names in os.walk(folder, followlinks=False):
         folders.sort()
+        looked_at += len(folders)
         for name in sorted(names):
+            looked_at += 1
+            if looked_at > MOST_ENTRIES:
+                return
             path = Path(current) / name
             if stat.S_ISREG(path.lstat().st_mode):
                 yield path
@@ -86,10 +98,11 @@ def files_in(folder: Path) -> Iterator[Path]:
 def describe(folder: Path) -> tuple[Artifact, ...]:
     """The files below ``folder`` as artifacts, no more than MOST_FILES."""
     artifacts: list[Artifact] = []
-    kept = 0
+    kept = seen = 0
     for path in islice(files_in(folder), MOST_FILES):
         size = path.lstat().st_size
-        picture = read_picture(path) if 0 < size <= LARGEST_FILE else None
+        picture = read_picture(path) if 0 < size <= LARGEST_FILE and seen < MOST_PICTURES else None
+        seen += picture is not None
         kind = "picture" if picture else _kind(path, size)
         content = _content(path, size) if kind in ("table", "json") and kept < MOST_CONTENTS else None
         kept += content is not None
@@ -100,7 +113,7 @@ def describe(folder: Path) -> tuple[Artifact, ...]:
 def _content(path: Path, size: int) -> str | None:
     """The text of a file that is not too large for the evidence."""
     try:
-        return path.read_text(encoding="utf-8") if size <= LARGEST_CONTENT else None
+        return path.read_text(encoding="utf-8") if size <= LONGEST_CONTENT else None
     except (UnicodeDecodeError, OSError):
         return None
 

@@ -1,24 +1,21 @@
 """Calls as the request log and its journal keep them, made facts: checked, cut to what is useful."""
 
-import dataclasses
-import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from autograder.evidence.bounds import LONGEST_BODY, MOST_REQUESTS, within
+from autograder.evidence.find import version_number
 from autograder.evidence.workspace_facts import Request
 
-#: No more than the last requests are kept, and no more than so many bytes of them, as JSON.
-MOST_REQUESTS = 20_000
-LARGEST_REQUESTS = 24 << 20
-#: Characters of a request's and an answer's text, and of a name in it, that are kept.
-LONGEST_TEXT = 64 << 10
+#: No more than so many bytes of the last requests are kept, as JSON.
+LARGEST_REQUESTS = 7 << 20
+#: Characters of a name that are kept.
 LONGEST_NAME = 300
 
 Name = Annotated[str, AfterValidator(lambda text: text[:LONGEST_NAME])]
 Time = Annotated[int, Field(ge=0, lt=2**53)]
-Item = TypeVar("Item")
 
 
 class _Record(BaseModel):
@@ -54,7 +51,6 @@ def call_from_row(row: Mapping[str, Any]) -> Request:
 
 def _request(call: _Record) -> Request:
     told = {name: text[:LONGEST_NAME] for name, text in call.request_metadata.items()}
-    version = told.get("model_version", "")
     texts = (call.request, call.response)
     return Request(
         request_id=call.databricks_request_id,
@@ -65,15 +61,15 @@ def _request(call: _Record) -> Request:
         duration_ms=call.execution_duration_ms,
         served_entity=told.get("served_entity_name"),
         model_name=told.get("model_name"),
-        version=int(version) if version.isascii() and version.isdigit() and len(version) < 10 else None,
+        version=version_number(told.get("model_version")),
         source=call.served_entity_id,
         requester=call.requester,
         token=told.get("token_id"),
-        request=texts[0] and texts[0][:LONGEST_TEXT],
-        response=texts[1] and texts[1][:LONGEST_TEXT],
+        request=texts[0] and texts[0][:LONGEST_BODY],
+        response=texts[1] and texts[1][:LONGEST_BODY],
         warning=told.get("warning"),
         error_codes=tuple(call.logging_error_codes),
-        cut=any(text is not None and len(text) > LONGEST_TEXT for text in texts),
+        cut=any(text is not None and len(text) > LONGEST_BODY for text in texts),
     )
 
 
@@ -83,14 +79,3 @@ def last_calls(calls: Iterable[Request]) -> tuple[tuple[Request, ...], int]:
     ordered = sorted(once.values(), key=lambda call: (call.time, call.request_id))
     kept = within(reversed(ordered), MOST_REQUESTS, LARGEST_REQUESTS)
     return kept[::-1], len(ordered) - len(kept)
-
-
-def within(items: Iterable[Item], most: int, largest: int) -> tuple[Item, ...]:
-    """The first of the dataclasses ``items``: no more than ``most``, or than ``largest`` bytes of JSON."""
-    kept: list[Item] = []
-    for item in items:
-        largest -= len(json.dumps(dataclasses.asdict(item)))  # type: ignore[call-overload]
-        if largest < 0 or len(kept) == most:
-            break
-        kept.append(item)
-    return tuple(kept)

@@ -9,12 +9,14 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from autograder.databricks.database import StoreError, check_database
-from autograder.evidence.facts import Change
+from autograder.evidence.bounds import MOST_CHANGES
+from autograder.evidence.find import version_number
+from autograder.evidence.registry_facts import Change
 from autograder.workspace.prepared import HISTORY_TABLE, SCHEMA
 
 #: A database larger than this is not read, in bytes.
@@ -22,8 +24,8 @@ LARGEST_DATABASE = 64 << 20
 #: How often copying is tried while others write.
 COPIES = 10
 CHUNK = 1 << 20
-#: More changes than this are not read.
-MOST_CHANGES = 10_000
+#: A name in the history has no more characters.
+LONGEST_NAME = 300
 #: The one trigger that MLflow's own schema has.
 MLFLOW_TRIGGERS = {
     "prevent_secrets_aad_mutation": (
@@ -97,22 +99,55 @@ def _same(one: Path, other: Path) -> bool:
         return not right.read(1)
 
 
-def read_changes(copy: Path) -> tuple[Change, ...] | None:
-    """The history of stages and aliases, or None when the store keeps none."""
+def read_changes(copy: Path, findings: list[str]) -> tuple[Change, ...] | None:
+    """The history of stages and aliases, or None when the store keeps none; the last MOST_CHANGES of it.
+
+    What is left out, and rows that the kit does not write, are told in one of the ``findings`` each.
+    """
     with closing(sqlite3.connect(copy)) as connection:
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         exists = connection.execute(
             "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (HISTORY_TABLE,)
         ).fetchone()
         if not exists:
             return None
         columns = "time, kind, name, subject, before, after"
+        # a value that is too long to be a name is read as none, which no row of the kit's has
+        short = ", ".join(
+            f"CASE WHEN length({column}) > {LONGEST_NAME} THEN x'' ELSE {column} END"
+            for column in columns.split(", ")
+        )
         rows = connection.execute(
-            f"SELECT {columns} FROM {HISTORY_TABLE} ORDER BY id LIMIT ?", (MOST_CHANGES,)
-        ).fetchall()
-    return tuple(
-        Change(int(time), str(kind), str(name), str(subject), _text(before), _text(after))
-        for time, kind, name, subject, before, after in rows
-    )
+            f"SELECT {short} FROM {HISTORY_TABLE} ORDER BY id DESC LIMIT ?", (MOST_CHANGES + 1,)
+        ).fetchall()[::-1]
+    changes = [_change(row) for row in rows[-MOST_CHANGES:]]
+    kept = tuple(change for change in changes if change is not None)
+    if len(rows) > MOST_CHANGES:
+        findings.append(
+            f"The history of stages and aliases is long: its last {MOST_CHANGES:,} changes are read."
+        )
+    if bad := len(changes) - len(kept):
+        findings.append(
+            f"{bad:,} rows of the table “{HISTORY_TABLE}” are not what the kit writes; expected stages and "
+            "aliases of versions: not read."
+        )
+    return kept
+
+
+def _change(row: Sequence[object]) -> Change | None:
+    """A row of the history, or None when it is not one that the kit's triggers write."""
+    time, kind, name, subject, *others = row
+    if not isinstance(time, int) or not 0 <= time < 2**53:
+        return None
+    if not isinstance(name, str) or not isinstance(subject, str):
+        return None
+    if any(isinstance(value, bytes) for value in others):
+        return None
+    before, after = (None if value is None else str(value) for value in others)
+    numbers = [subject] if kind == "stage" else [text for text in (before, after) if text is not None]
+    if kind not in ("stage", "alias") or any(version_number(number) is None for number in numbers):
+        return None
+    return Change(time, str(kind), name, subject, before, after)
 
 
 def _refuse_foreign_schema(copy: Path) -> None:
@@ -152,7 +187,3 @@ def _kit_triggers() -> dict[str, str]:
 
 def _normal(sql: str) -> str:
     return " ".join(sql.split())
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -1,6 +1,7 @@
 """Read an MLflow store, by its tracking URI, into facts."""
 
 import math
+from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,20 +18,32 @@ from mlflow.utils import name_utils
 from autograder.base.addresses import is_databricks, without_password
 from autograder.base.names import PUBLIC_SEED, SEED_TAG
 from autograder.base.paths import path_of_database, uri_of_database
-from autograder.base.text import one_line, plain
+from autograder.base.text import one_line, plain, short
 from autograder.databricks.database import StoreError
+from autograder.evidence.bounds import (
+    MOST_EXPERIMENTS,
+    MOST_METRICS,
+    MOST_MODELS,
+    MOST_POINTS,
+    MOST_RUNS,
+    summed,
+)
+from autograder.evidence.exchange import limited
 from autograder.evidence.facts import DatasetInput, Evidence, Experiment, LoggedModel, MetricPoint, Run
 from autograder.evidence.files import describe, files_in
 from autograder.evidence.models import read_model_file
-from autograder.evidence.paging import all_pages
 from autograder.evidence.places import LocalPlace, Place, RemotePlace
 from autograder.evidence.private_copy import private_copy, read_changes
-from autograder.evidence.registry_reader import read_registry
+from autograder.evidence.registry_reader import all_pages, read_registry
 from autograder.evidence.workspace_facts import WorkspaceFacts
 from autograder.evidence.workspace_reader import read_workspace
 
-#: Of one metric no more than this many values are read.
-MOST_POINTS = 10_000
+#: Histories of metrics are asked for one by one: those of the latest runs, no more than this many.
+MOST_HISTORIES = 10_000
+#: Digits of a seed, at most.
+LONGEST_SEED = 10
+#: Models of MLflow 2 that are looked for in a run, at most.
+MOST_OLDER = 20
 #: What is said of a Databricks workspace; reading one was never run against a real one.
 NOT_READ = (
     "Serving endpoints, calls and tokens of a Databricks workspace are not read, and those of the local "
@@ -52,13 +65,14 @@ def read_store(
     is none.
     """
     shown = plain(without_password(tracking_uri))
+    findings: list[str] = []
     with ExitStack() as stack:
         place: Place
         changes = None
         if tracking_uri.startswith("sqlite:"):
             database = path_of_database(tracking_uri)
             copy = stack.enter_context(private_copy(database))
-            changes = read_changes(copy)
+            changes = read_changes(copy, findings)
             client = MlflowClient(uri_of_database(copy), uri_of_database(copy))
             place = LocalPlace(database.parent)
             workspace = workspace or database.parent
@@ -66,8 +80,8 @@ def read_store(
             client = MlflowClient(tracking_uri, registry_uri(tracking_uri))
             place = RemotePlace(tracking_uri, downloads)
         try:
-            facts = replace(_read(client, place, seed), changes=changes)
-        except (MlflowException, OSError) as error:
+            facts = replace(_read(client, place, seed, findings), changes=changes)
+        except (MlflowException, OSError, ValueError, TypeError, OverflowError) as error:
             if getattr(error, "error_code", None) == "UNAUTHENTICATED":
                 raise StoreError(
                     f"The tracking server at {shown} does not let you in: it wants a user name "
@@ -80,7 +94,7 @@ def read_store(
             ) from error
     if is_databricks(tracking_uri):
         facts = replace(facts, findings=(*facts.findings, NOT_READ))
-    return _with_workspace(facts, workspace, is_databricks(tracking_uri)) if workspace else facts
+    return limited(_with_workspace(facts, workspace, is_databricks(tracking_uri)) if workspace else facts)
 
 
 def _with_workspace(facts: Evidence, folder: Path, tables_only: bool) -> Evidence:
@@ -119,29 +133,48 @@ def is_generated_name(name: str) -> bool:
     )
 
 
-def _read(client: MlflowClient, place: Place, seed: int | None) -> Evidence:
+def _read(client: MlflowClient, place: Place, seed: int | None, findings: list[str]) -> Evidence:
     experiments: list[MlflowExperiment] = all_pages(
-        lambda token: client.search_experiments(ViewType.ACTIVE_ONLY, page_token=token)
+        lambda token: client.search_experiments(ViewType.ACTIVE_ONLY, page_token=token),
+        MOST_EXPERIMENTS,
+        "experiments",
+        findings,
     )
     ids = [experiment.experiment_id for experiment in experiments]
     found: list[MlflowRun] = []
     models: list[MlflowLoggedModel] = []
-    if ids:
-        found = all_pages(lambda token: client.search_runs(ids, page_token=token))
-        models = all_pages(lambda token: client.search_logged_models(ids, page_token=token))
+    if ids:  # both searches give the newest first
+        found = all_pages(
+            lambda token: client.search_runs(ids, page_token=token), MOST_RUNS, "runs", findings
+        )
+        models = all_pages(
+            lambda token: client.search_logged_models(ids, page_token=token),
+            MOST_MODELS,
+            "logged models",
+            findings,
+        )
     facts = [_model(model, place) for model in models]
-    runs = []
-    for run in sorted(found, key=lambda run: run.info.start_time):
+    own = defaultdict(list)
+    for model in facts:
+        own[model.run_id].append(model.model_id)
+    runs: list[Run] = []
+    histories = MOST_HISTORIES
+    for run in sorted(found, key=lambda run: run.info.start_time, reverse=True):
         folder = place.folder(run.info.artifact_uri, run_id=run.info.run_id)
         older = _older_models(run, folder)
         facts += older
-        runs.append(_run(client, run, tuple(facts), folder))
+        metrics = list(run.data.metrics)[: min(histories, MOST_METRICS)]
+        histories -= len(metrics)
+        history = {name: _history(client, run.info.run_id, name) for name in metrics}
+        ids_of_models = [*own[run.info.run_id], *(model.model_id for model in older)]
+        runs.append(_run(run, ids_of_models, history, folder))
     recorded = [e.tags[SEED_TAG] for e in experiments if SEED_TAG in e.tags]
     if seed is None:
-        seed = int(recorded[0]) if recorded and recorded[0].isdecimal() else PUBLIC_SEED
+        usable = recorded and recorded[0].isdecimal() and len(recorded[0]) <= LONGEST_SEED
+        seed = int(recorded[0]) if usable else PUBLIC_SEED
     not_numbers = [
-        f"The run “{plain(run.name)}” logs {plain(name)}, which is not a number."
-        for run in runs
+        f"The run “{short(run.name)}” logs “{short(name)}”, which is not a number."
+        for run in reversed(runs)
         for name in run.not_numbers
     ]
     return Evidence(
@@ -150,16 +183,17 @@ def _read(client: MlflowClient, place: Place, seed: int | None) -> Evidence:
             Experiment(e.experiment_id, e.name, dict(e.tags))
             for e in sorted(experiments, key=lambda e: int(e.experiment_id))
         ),
-        runs=tuple(runs),
+        runs=tuple(runs[::-1]),
         models=tuple(sorted(facts, key=lambda model: model.created)),
-        registered=read_registry(client),
-        findings=tuple([*place.findings, *not_numbers]),
+        registered=read_registry(client, findings),
+        findings=tuple([*summed(place.findings), *summed(not_numbers), *findings]),
     )
 
 
-def _run(client: MlflowClient, run: MlflowRun, models: tuple[LoggedModel, ...], folder: Path | None) -> Run:
+def _run(
+    run: MlflowRun, own: list[str], history: dict[str, tuple[MetricPoint, ...]], folder: Path | None
+) -> Run:
     run_id = run.info.run_id
-    own = [model.model_id for model in models if model.run_id == run_id]
     linked = [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
     return Run(
         run_id=run_id,
@@ -172,7 +206,7 @@ def _run(client: MlflowClient, run: MlflowRun, models: tuple[LoggedModel, ...], 
         params=dict(run.data.params),
         metrics={name: value for name, value in run.data.metrics.items() if math.isfinite(value)},
         not_numbers=tuple(n for n, value in run.data.metrics.items() if not math.isfinite(value)),
-        history={name: _history(client, run_id, name) for name in run.data.metrics},
+        history=history,
         tags=dict(run.data.tags),
         model_ids=tuple(dict.fromkeys([*linked, *own])),
         parent_run_id=run.data.tags.get("mlflow.parentRunId"),
@@ -182,7 +216,10 @@ def _run(client: MlflowClient, run: MlflowRun, models: tuple[LoggedModel, ...], 
 
 
 def _history(client: MlflowClient, run_id: str, name: str) -> tuple[MetricPoint, ...]:
-    points = client.get_metric_history(run_id, name)[:MOST_POINTS]
+    """The values of a metric in the order they were logged; of very many those of the last steps."""
+    points = client.get_metric_history(run_id, name)
+    if len(points) > MOST_POINTS:
+        points = sorted(points, key=lambda point: (point.step, point.timestamp))[-MOST_POINTS:]
     return tuple(MetricPoint(p.step, p.timestamp, p.value) for p in points if math.isfinite(p.value))
 
 
@@ -221,7 +258,7 @@ def _older_models(run: MlflowRun, folder: Path | None) -> list[LoggedModel]:
     """The models that MLflow 2 kept inside a run: folders with an MLmodel file."""
     if folder is None:
         return []
-    homes = [path.parent for path in files_in(folder) if path.name == "MLmodel"]
+    homes = [path.parent for path in files_in(folder) if path.name == "MLmodel"][:MOST_OLDER]
     return [
         LoggedModel(
             model_id=f"runs:/{run.info.run_id}/{home.relative_to(folder).as_posix()}",

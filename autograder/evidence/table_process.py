@@ -18,9 +18,10 @@ from autograder.base.text import one_line
 from autograder.databricks.commits import RUN_KEY
 from autograder.databricks.features import KEYS_PROPERTY, TIMESTAMP_PROPERTY
 from autograder.databricks.tables import FOLDER
+from autograder.evidence.bounds import MOST_REQUESTS, within
 from autograder.evidence.delta_log import CheckedTable, Commit, ForeignTable, check_table
 from autograder.evidence.digest import table_digest
-from autograder.evidence.logged_calls import LONGEST_NAME, MOST_REQUESTS, call_from_row, last_calls, within
+from autograder.evidence.logged_calls import LONGEST_NAME, call_from_row, last_calls
 from autograder.evidence.tables_reader import REQUEST_LOG, TableAnswer, told
 from autograder.evidence.workspace_facts import Request, TableFacts, TableVersion
 

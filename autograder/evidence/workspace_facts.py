@@ -5,6 +5,11 @@ Databricks' and Delta's.
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
+
+from autograder.evidence.bounds import LONGEST_BODY, Finite, Name, Number, Text, Word, entries, most
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +19,10 @@ class ServedEntity:
     ``name`` is what routes call it; ``source`` is where the version's files were said to be.
     """
 
-    name: str
-    model_name: str
-    version: int
-    source: str
+    name: Name
+    model_name: Name
+    version: Number
+    source: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +34,14 @@ class Endpoint:
     force; both are empty before its models were loaded. A tag without a value has the empty text.
     """
 
-    name: str
-    creator: str
-    created: int
-    ready: str
-    update: str
-    entities: tuple[ServedEntity, ...] = ()
-    routes: dict[str, int] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
+    name: Name
+    creator: Name
+    created: Number
+    ready: Name
+    update: Name
+    entities: Annotated[tuple[ServedEntity, ...], most(20)] = ()
+    routes: Annotated[dict[Name, Number], entries(20)] = field(default_factory=dict)
+    tags: Annotated[dict[Name, Text], entries(200)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,13 @@ class EndpointChange:
     is the user who asked, empty for “updated” and “update failed”, which the server does by itself.
     """
 
-    time: int
-    endpoint: str
-    what: str
-    by: str
-    ready: str = ""
-    entities: tuple[ServedEntity, ...] = ()
-    routes: dict[str, int] = field(default_factory=dict)
+    time: Number
+    endpoint: Name
+    what: Name
+    by: Name
+    ready: Name = ""
+    entities: Annotated[tuple[ServedEntity, ...], most(20)] = ()
+    routes: Annotated[dict[Name, Number], entries(20)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +71,22 @@ class Request:
     that one of them is longer than what stands here.
     """
 
-    request_id: str
-    client_id: str | None
-    time: int
-    endpoint: str
-    status: int
-    duration_ms: float
-    served_entity: str | None = None
-    model_name: str | None = None
-    version: int | None = None
-    source: str | None = None
-    requester: str | None = None
-    token: str | None = None
-    request: str | None = None
-    response: str | None = None
-    warning: str | None = None
-    error_codes: tuple[str, ...] = ()
+    request_id: Name
+    client_id: Name | None
+    time: Number
+    endpoint: Name
+    status: Number
+    duration_ms: Finite
+    served_entity: Name | None = None
+    model_name: Name | None = None
+    version: Number | None = None
+    source: Name | None = None
+    requester: Name | None = None
+    token: Name | None = None
+    request: Annotated[str, Field(max_length=LONGEST_BODY)] | None = None
+    response: Annotated[str, Field(max_length=LONGEST_BODY)] | None = None
+    warning: Name | None = None
+    error_codes: Annotated[tuple[Name, ...], most(10)] = ()
     cut: bool = False
 
 
@@ -94,13 +99,13 @@ class TableVersion:
     are limits, the newest is read first, and of the request log no version is digested.
     """
 
-    number: int
-    time: int
-    operation: str
-    rows_written: int
-    run_id: str | None = None
-    rows: int | None = None
-    digest: str | None = None
+    number: Number
+    time: Number
+    operation: Name
+    rows_written: Number
+    run_id: Name | None = None
+    rows: Number | None = None
+    digest: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +117,12 @@ class TableFacts:
     A feature table has ``primary_keys``, and perhaps a ``timestamp_column``.
     """
 
-    name: str
-    versions: tuple[TableVersion, ...]
-    columns: dict[str, str] = field(default_factory=dict)
-    rows: int | None = None
-    primary_keys: tuple[str, ...] = ()
-    timestamp_column: str | None = None
+    name: Name
+    versions: Annotated[tuple[TableVersion, ...], most(200)]
+    columns: Annotated[dict[Name, Name], entries(500)] = field(default_factory=dict)
+    rows: Number | None = None
+    primary_keys: Annotated[tuple[Name, ...], most(500)] = ()
+    timestamp_column: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +132,13 @@ class AccessToken:
     ``expires`` is None for one that never does, ``revoked`` for one that was not.
     """
 
-    id: str
-    user: str
-    permission: str
-    comment: str
-    created: int
-    expires: int | None = None
-    revoked: int | None = None
+    id: Name
+    user: Name
+    permission: Word
+    comment: Text
+    created: Number
+    expires: Number | None = None
+    revoked: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from autograder.base.text import one_line
 from autograder.databricks.database import StoreError
 from autograder.databricks.state import FOLDER, STATE, State
+from autograder.evidence.bounds import MOST_REQUESTS, within
 from autograder.evidence.files import local_folder
-from autograder.evidence.logged_calls import LONGEST_NAME, Name, Time, call_from_json, last_calls, within
-from autograder.evidence.logged_calls import MOST_REQUESTS as MOST_CALLS
+from autograder.evidence.logged_calls import LONGEST_NAME, Name, Time, call_from_json, last_calls
 from autograder.evidence.private_copy import LARGEST_DATABASE, copy_database
 from autograder.evidence.tables_reader import read_tables
 from autograder.evidence.workspace_facts import (
@@ -31,15 +31,15 @@ from autograder.evidence.workspace_facts import (
 )
 
 #: No more than this many of a kind are read, the newest, and no more than so many bytes of them as JSON.
-MOST = 2_000
-LARGEST = 4 << 20
+MOST = 500
+LARGEST = 1 << 20
 #: Longer texts in the file are not read, in characters: an endpoint's document, a call.
 LONGEST_DOCUMENT = 256 << 10
 LONGEST_CALL = 16 << 20
 #: Steps of SQLite's machine, in thousands, that one reading may take.
 MOST_STEPS = 200_000
 #: Findings that are told, at most.
-MOST_FINDINGS = 50
+MOST_FINDINGS = 10
 
 Item = TypeVar("Item")
 Digits = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
@@ -248,7 +248,7 @@ class _File:
 
     def calls(self) -> tuple[Request, ...]:
         query = f"{_text('record', LONGEST_CALL)} FROM journal ORDER BY id DESC"
-        return self._read("journal", query, lambda row: call_from_json(row[0]), MOST_CALLS, 1 << 40)
+        return self._read("journal", query, lambda row: call_from_json(row[0]), MOST_REQUESTS, 1 << 40)
 
     def _read(
         self,

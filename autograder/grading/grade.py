@@ -2,6 +2,7 @@
 
 import logging
 
+from autograder.base.remember import remembering
 from autograder.evidence import Evidence
 from autograder.grading.report import CriterionResult, Report
 from autograder.rubrics import Criterion, Outcome, Rubric, Status, Task, hints
@@ -13,10 +14,11 @@ def grade(rubric: Rubric, evidence: Evidence) -> Report:
     """The report on ``evidence``. Never raises: a criterion that crashes could not be graded."""
     outcomes: dict[str, Outcome] = {}
     results = []
-    for task, criterion in rubric.criteria:
-        outcome = outcomes[criterion.id] = _outcome(rubric, criterion, evidence, outcomes)
-        results.append(_result(task, criterion, outcome))
-    return _report(rubric, evidence.seed, results, evidence.findings, hints(evidence))
+    with remembering():
+        for task, criterion in rubric.criteria:
+            outcome = outcomes[criterion.id] = _outcome(rubric, criterion, evidence, outcomes)
+            results.append(_result(task, criterion, outcome))
+        return _report(rubric, evidence.seed, results, evidence.findings, hints(evidence))
 
 
 def ungraded(rubric: Rubric, seed: int, reason: str, next_step: str) -> Report:

@@ -15,8 +15,9 @@ from typing import Self
 from pydantic import TypeAdapter, ValidationError
 
 from autograder.base.child import Child, ChildFailed, Message
-from autograder.base.text import one_line, plain
+from autograder.base.text import short
 from autograder.databricks.database import NoStore, StoreError
+from autograder.evidence.exchange import LARGEST_FACTS, load
 from autograder.evidence.facts import Evidence, LoggedModel, Scoring
 from autograder.sandbox.box import Box, copy_readable
 from autograder.sandbox.kernel_environment import kernel_environment
@@ -41,14 +42,13 @@ PARTS = (
 )
 #: Seconds in which the libraries must be imported; in which a store must be read and a model answer.
 START, STORE, MODEL = 120.0, 90.0, 60.0
-#: Bytes of an answer about a store and about a model.
-LARGEST_FACTS, LARGEST_SCORING = 32 << 20, 4 << 20
+#: Bytes of an answer about a store, in which JSON is quoted once more, and about a model.
+LARGEST_STORE, LARGEST_SCORING = 2 * LARGEST_FACTS, 4 << 20
 #: Characters of what an answer says about a problem.
 LONGEST_PROBLEM = 300
 #: A batch goes on as long as it takes: each question has its own limits.
 LIMITS = Limits(wall=10**9, cpu=10**6, memory=6 << 30)
 
-_evidence = TypeAdapter(Evidence)
 _scoring = TypeAdapter(Scoring)
 _log = logging.getLogger(__name__)
 
@@ -82,19 +82,16 @@ class Reader:
     def store(self, folder: Path, seed: int) -> Evidence:
         """The facts of the store in ``folder``, which must hold no links. No model is asked.
 
-        Raises StoreError, NoStore where there is none.
+        Raises StoreError, NoStore where there is none, UnusableFacts for what is beyond all limits.
         """
         try:
-            answer = self._ask(folder, {"question": "store", "seed": seed}, STORE, LARGEST_FACTS)
+            answer = self._ask(folder, {"question": "store", "seed": seed}, STORE, LARGEST_STORE)
         except ChildFailed as error:
             raise StoreError(f"The store could not be read: {error}.") from None
-        if "evidence" not in answer:
+        if "facts" not in answer:
             kind = NoStore if answer.get("missing") else StoreError
-            raise kind(plain(str(answer.get("problem")))[:LONGEST_PROBLEM])
-        try:
-            facts = _evidence.validate_python(answer["evidence"], strict=False)
-        except (ValidationError, RecursionError) as error:
-            raise StoreError(f"The store holds what MLflow does not write: {_first(error)}.") from None
+            raise kind(short(str(answer.get("problem")), LONGEST_PROBLEM))
+        facts = load(str(answer["facts"]))
         # where the files are in the box says nothing here
         models = tuple(replace(model, folder=_here(model, folder)) for model in facts.models)
         return replace(facts, models=models)
@@ -115,7 +112,7 @@ class Reader:
             return Scoring(error=f"loading it and asking it failed: {error}")
         except (ValidationError, RecursionError):
             return Scoring(error="the process that loaded it gave an answer that is no prediction")
-        return replace(scoring, error=scoring.error and plain(scoring.error)[:LONGEST_PROBLEM])
+        return replace(scoring, error=scoring.error and short(scoring.error, LONGEST_PROBLEM))
 
     def forget(self, folder: Path) -> None:
         """Take the copy of a folder away that was made to show it in the box."""
@@ -145,7 +142,7 @@ class Reader:
             self.close()
             return self._ask(folder, question, seconds, most)
         if "failed" in answer:
-            raise ChildFailed(plain(str(answer["failed"]))[:LONGEST_PROBLEM])
+            raise ChildFailed(short(str(answer["failed"]), LONGEST_PROBLEM))
         return answer
 
 
@@ -219,10 +216,3 @@ def _here(model: LoggedModel, folder: Path) -> str | None:
     if path is None or path.is_absolute() or ".." in path.parts:
         return None
     return str(folder / path)
-
-
-def _first(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return one_line(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
-    return type(error).__name__

@@ -8,8 +8,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from autograder.base.text import plain
+from autograder.base.text import plain, short
 from autograder.reports.as_text import points
+
+#: Characters of a reason, at most.
+LONGEST_REASON = 1_500
 
 
 class VerdictKind(StrEnum):
@@ -22,7 +25,10 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The one row that a submission gets. ``because`` and ``next_step`` are for the instructor."""
+    """The one row that a submission gets. ``because`` and ``next_step`` are for the instructor.
+
+    Both are plain, and cut: what a submission's own work says is in them.
+    """
 
     student: str
     assignment: str
@@ -32,6 +38,10 @@ class Verdict:
     because: str = ""
     next_step: str = ""
     tasks: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "because", short(self.because, LONGEST_REASON))
+        object.__setattr__(self, "next_step", short(self.next_step, LONGEST_REASON))
 
 
 _verdict = TypeAdapter(Verdict)

@@ -1,18 +1,20 @@
 """Claims recomputed: what a logged model really reaches and carries, against what a run says."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
-from functools import lru_cache
 from itertools import permutations
+from operator import eq
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score
-from sklearn.metrics import log_loss as sklearn_log_loss
 
-from autograder.evidence import Evidence, LoggedModel, Run, Scoring
+from autograder.base.remember import remembered
+from autograder.base.text import quoted
+from autograder.data import load_flowers, load_wines
+from autograder.evidence import Evidence, LoggedModel, Run, Scoring, models_of_run
+from autograder.rubrics.contents import number
 
 #: Fewer digits than this after the point show as little as this many: 0.90 is logged as 0.9.
 FEWEST_DIGITS = 2
@@ -20,13 +22,39 @@ FEWEST_DIGITS = 2
 CLOSEST = 1e-4
 #: "The best" may be worse than the best by this much log-loss: closer runs are as good as equal.
 BEST_MARGIN = 0.005
+#: Estimators in each other, at most, whose steps are taken off a parameter's name.
+DEEPEST = 8
 #: Parameters that change how a model is computed and not what it is, or that name another thing.
 BESIDES = {"n_jobs", "verbose", "estimator", "model", "classifier", "cv", "refit", "scoring"}
 
 
+@remembered
+def species(evidence: Evidence) -> pd.Series:
+    """The species of the test part under the conditions that the work was done under."""
+    return load_flowers(evidence.seed, evidence.settings).y_test
+
+
+@remembered
+def flowers(evidence: Evidence) -> pd.DataFrame:
+    """The flowers of the test part under those conditions."""
+    return load_flowers(evidence.seed, evidence.settings).X_test
+
+
+@remembered
+def grapes(evidence: Evidence) -> pd.Series:
+    """The grapes of the test part under those conditions."""
+    return load_wines(evidence.seed, evidence.settings).y_test
+
+
+@remembered
+def wines(evidence: Evidence) -> pd.DataFrame:
+    """The wines of the test part under those conditions."""
+    return load_wines(evidence.seed, evidence.settings).X_test
+
+
 def model_of(evidence: Evidence, run: Run) -> LoggedModel | None:
     """The run's finished model, the latest where there are several; else its latest unfinished one."""
-    own = [model for model in evidence.models if model.model_id in run.model_ids]
+    own = models_of_run(evidence, run)
     ready = [model for model in own if model.status == "READY"]
     latest = sorted(ready or own, key=lambda model: model.created)
     return latest[-1] if latest else None
@@ -52,9 +80,11 @@ def foreign_files(model: LoggedModel) -> str | None:
     """
     declared = model.declared
     if declared.model_id and declared.model_id != model.model_id:
-        return f"the files of the model “{model.name}” say they are those of the model {declared.model_id}"
+        return (
+            f"the files of the model {quoted(model.name)} say they are those of {quoted(declared.model_id)}"
+        )
     if declared.run_id and model.run_id and declared.run_id != model.run_id:
-        return f"the files of the model “{model.name}” say they were logged in another run"
+        return f"the files of the model {quoted(model.name)} say they were logged in another run"
     return None
 
 
@@ -74,42 +104,50 @@ def best_runs(runs: Iterable[Run], metric: str, lower_is_better: bool, margin: f
     return [run for run in ordered if sign * (run.metrics[metric] - ordered[0].metrics[metric]) <= margin]
 
 
+@remembered
 def accuracy(scoring: Scoring, truth: pd.Series) -> float | None:
     """The share of right answers, from 0 to 1; None when there is not one answer a row."""
-    if len(scoring.labels) != len(truth):
+    right = _values(truth)
+    if len(scoring.labels) != len(right):
         return None
-    return float(accuracy_score(list(truth), answers(scoring, truth)))
+    return sum(map(eq, answers(scoring, truth), right)) / len(right)
 
 
 def answers(scoring: Scoring, truth: pd.Series) -> list[str]:
     """The model's answers, as the truth's names where they are numbers or other codes for them."""
-    names = _meant_names(scoring, truth)
+    names = _meant_names(scoring, _values(truth))
     return [names.get(label, label) for label in scoring.labels]
 
 
+@remembered
 def log_loss(scoring: Scoring, truth: pd.Series) -> float | None:
     """The mean negative natural logarithm of the probability given to the truth.
 
-    As ``sklearn.metrics.log_loss`` has it; None when the model gives no usable probabilities.
+    Computed as ``sklearn.metrics.log_loss`` does, which takes twenty times as long to check what it gets.
+    None when the model gives no usable probabilities.
     """
-    return _log_loss(scoring, tuple(truth))
-
-
-@lru_cache  # of a few models, asked by nearly every criterion for each pair of run and version
-def _log_loss(scoring: Scoring, truth: tuple[str, ...]) -> float | None:
-    names = sorted(set(truth))
-    meant = _meant_names(scoring, truth)
+    right = _values(truth)
+    names = sorted(set(right))
+    meant = _meant_names(scoring, right)
     classes = [meant.get(found, found) for found in scoring.classes]
-    if scoring.probabilities is None or len(scoring.probabilities) != len(truth):
+    if scoring.probabilities is None or len(scoring.probabilities) != len(right):
         return None
     if sorted(classes) != names or any(len(row) != len(names) for row in scoring.probabilities):
         return None
-    table = pd.DataFrame(scoring.probabilities, columns=classes)[names].to_numpy()
+    table = np.array(scoring.probabilities, float)
     if not np.isfinite(table).all() or (table < 0).any() or (table > 1).any():
         return None
     if not np.allclose(table.sum(axis=1), 1.0, atol=0.01):
         return None
-    return float(sklearn_log_loss(list(truth), table, labels=names))
+    column = {name: number for number, name in enumerate(classes)}
+    given = table[np.arange(len(right)), [column[name] for name in right]]
+    least = np.finfo(table.dtype).eps
+    return float(-np.log(np.clip(given, least, 1 - least)).mean())
+
+
+@remembered
+def _values(truth: pd.Series) -> tuple[str, ...]:
+    return tuple(truth)
 
 
 def agrees(logged: float, actual: float, digits: int | None = None) -> bool:
@@ -141,15 +179,26 @@ def carried(params: Mapping[str, str], name: str) -> list[str]:
     """The values of a parameter: under its own name, else under those of all steps that have it."""
     if name in params:
         return [params[name]]
-    return [value for key, value in params.items() if key.endswith("__" + name)]
+    return _of_steps(params).get(name, [])
+
+
+@remembered
+def _of_steps(params: Mapping[str, str]) -> dict[str, list[str]]:
+    """The values of parameters by what their names end in after a "__"; the last DEEPEST of them count."""
+    found = defaultdict(list)
+    for key, value in params.items():
+        parts = key.split("__")
+        for start in range(max(1, len(parts) - DEEPEST), len(parts)):
+            found["__".join(parts[start:])].append(value)
+    return found
 
 
 def same_value(one: str, other: str) -> bool:
     """Whether two logged values mean the same: ``5`` and ``5.0``, ``None`` and ``none``."""
-    try:
-        return math.isclose(float(one), float(other), rel_tol=1e-9)
-    except ValueError:
-        return one.strip().strip("'\"").lower() == other.strip().strip("'\"").lower()
+    numbers = number(one), number(other)
+    if numbers[0] is not None and numbers[1] is not None:
+        return math.isclose(numbers[0], numbers[1], rel_tol=1e-9)
+    return one.strip().strip("'\"").lower() == other.strip().strip("'\"").lower()
 
 
 def contradictions(run: Run, scoring: Scoring) -> dict[str, tuple[str, str]]:
@@ -172,6 +221,7 @@ def explained_params(run: Run, scoring: Scoring) -> list[str]:
     ]
 
 
+@remembered
 def hyperparameters(scoring: Scoring) -> tuple[object, ...]:
     """What makes one model another variant: class, inputs and what changes the model but its seed."""
     ignored = BESIDES | {"random_state"}
@@ -182,7 +232,7 @@ def hyperparameters(scoring: Scoring) -> tuple[object, ...]:
 def listed(names: Iterable[str]) -> str:
     """Names as a student reads them: quoted, separated by commas, no more than five."""
     all_names = list(names)
-    shown = ", ".join(f"“{name}”" for name in all_names[:5])
+    shown = ", ".join(quoted(name, 50) for name in all_names[:5])
     return shown + (f" and {len(all_names) - 5} more" if len(all_names) > 5 else "")
 
 

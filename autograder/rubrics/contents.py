@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections import Counter
+import math
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,25 @@ from autograder.evidence import Artifact, Run
 AUTOLOGGED = "training_"
 #: How often each combination of values stands in some columns of a table.
 Counts = Counter[tuple[str, ...]]
+
+
+def parsed(text: str | None) -> Any:
+    """What a JSON text says; None when it cannot be read, or is nested too deep."""
+    try:
+        return json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+
+
+def number(value: object) -> float | None:
+    """A finite number, also one that is written as text; None for all else, and for one that is too large."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
 
 
 def named(run: Run, word: str) -> list[Artifact]:
@@ -34,14 +54,11 @@ def pictures(run: Run, word: str) -> list[Artifact]:
 
 def numbers_by(artifact: Artifact, keys: Collection[str]) -> dict[str, float] | None:
     """The first dictionary in a JSON file that has a number for each of ``keys``, however deep it is."""
-    try:
-        content = json.loads(artifact.content or "")
-    except (ValueError, RecursionError):
-        return None
-    for found in _dictionaries(content):
-        values = {key: found.get(key) for key in keys}
-        if all(isinstance(value, int | float) for value in values.values()):
-            return {key: float(value) for key, value in values.items() if value is not None}
+    for found in _dictionaries(parsed(artifact.content)):
+        values = {key: number(found.get(key)) for key in keys if not isinstance(found.get(key), str)}
+        known = {key: value for key, value in values.items() if value is not None}
+        if len(known) == len(keys):
+            return known
     return None
 
 
@@ -51,15 +68,16 @@ def rows_of(artifact: Artifact) -> list[dict[str, str]] | None:
     None when it is no table that can be read.
     """
     text = artifact.content or ""
-    if artifact.path.lower().endswith(".csv"):
-        return [{str(k): str(v) for k, v in row.items()} for row in csv.DictReader(io.StringIO(text))]
     try:
-        content = json.loads(text)
+        if artifact.path.lower().endswith(".csv"):
+            header, *rows = csv.reader(io.StringIO(text, newline=None))
+            return [dict(zip(header, row, strict=False)) for row in rows if row]
+        content = parsed(text)
         if isinstance(content, list):
             return [{str(k): str(v) for k, v in row.items()} for row in content]
         names = [str(name) for name in content["columns"]]
         return [dict(zip(names, map(str, row), strict=True)) for row in content["data"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error):
         return None
 
 
@@ -76,9 +94,9 @@ def is_some_times(found: Counts, wanted: Counts) -> bool:
 
 
 def _dictionaries(content: Any) -> Iterator[dict[str, Any]]:
-    waiting = [content]
+    waiting = deque([content])
     while waiting:
-        found = waiting.pop(0)
+        found = waiting.popleft()
         if isinstance(found, dict):
             yield found
             waiting.extend(found.values())

@@ -1,17 +1,33 @@
 """Cross-checks that any rubric can use: one part of the evidence held against another."""
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise, permutations
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from autograder.evidence import Artifact, Evidence, Picture, Run, find_version, model_of_version
+from autograder.base.text import quoted
+from autograder.evidence import (
+    Artifact,
+    Evidence,
+    Picture,
+    Run,
+    Scoring,
+    find_version,
+    model_of_version,
+    runs_of_model,
+)
 from autograder.rubrics import claims, contents, questions
-from autograder.rubrics.confusion import colours_follow, confusion_counts
 from autograder.rubrics.language import Outcome, failed, not_attempted, not_graded, passed
 
 #: A picture smaller than this, in pixels a side, shows nobody anything.
 SMALLEST_PICTURE = 100
+Matrix = np.ndarray[Any, Any]
+#: Shares of a matrix's range: fields closer than NEAR look more alike than fields further apart than
+#: FAR. True of all of matplotlib's maps but the cyclic ones and those of few colours.
+NEAR, FAR = 0.02, 0.3
 
 
 def explained(evidence: Evidence, run: Run, metric: str, truth: pd.Series) -> bool:
@@ -38,16 +54,19 @@ def version_is_of_the_best(
     model = model_of_version(evidence, version)
     if model is None:
         return failed(
-            f"Version {version.version} comes from “{version.source}”, where no logged model is.",
+            f"Version {version.version} comes from {quoted(version.source)}, where no logged model is.",
             "a version made from the model of one of your runs",
             "Register the model by the model_uri that log_model returns.",
         )
     known = [run for run in runs if explained(evidence, run, metric, truth)]
-    source = [run for run in evidence.runs if model.model_id in run.model_ids]
+    source = runs_of_model(evidence, model)
     best = claims.best_runs(known, metric, metric == "log_loss", claims.BEST_MARGIN)
-    if any(run in best for run in source):
-        return passed(f"Version {version.version} is the model of “{source[0].name}”, the best by {metric}.")
-    name = f"“{source[0].name}”" if source else "no run"
+    best_ids, known_ids = ({run.run_id for run in runs} for runs in (best, known))
+    if any(run.run_id in best_ids for run in source):
+        return passed(
+            f"Version {version.version} is the model of {quoted(source[0].name)}, the best by {metric}."
+        )
+    name = f"{quoted(source[0].name)}" if source else "no run"
     if not best:
         return failed(
             f"Version {version.version} is the model of {name}, and no run's {metric} is explained by its "
@@ -55,10 +74,10 @@ def version_is_of_the_best(
             f"runs that log their model and the {metric} which it reaches",
             "Log both in one run for each variant, then register the best.",
         )
-    own = [run for run in source if run in known]
+    own = [run for run in source if run.run_id in known_ids]
     reached = f", {metric} {own[0].metrics[metric]:.4f}" if own else ""
     return failed(
-        f"Version {version.version} is the model of {name}{reached}; “{best[0].name}” has {metric} "
+        f"Version {version.version} is the model of {name}{reached}; {quoted(best[0].name)} has {metric} "
         f"{best[0].metrics[metric]:.4f}.",
         "a version made from the best run's model",
         f"Find the best run by its {metric} in code, and register that run's model.",
@@ -74,19 +93,21 @@ def shows_the_confusion(evidence: Evidence, run: Run, truth: pd.Series, word: st
     """
     scoring = claims.scoring_of(evidence, run)
     if scoring is None:
-        return not_attempted(f"The run “{run.name}” has no model to compare with.", "Log its model first.")
+        return not_attempted(
+            f"The run {quoted(run.name)} has no model to compare with.", "Log its model first."
+        )
     pictures, named = contents.pictures(run, ""), contents.pictures(run, word)
-    expected = f"a picture of the confusion matrix, with “{word}” in its name"
+    expected = f"a picture of the confusion matrix, with {quoted(word)} in its name"
     if not named:
         others = f"only {claims.listed(a.path for a in pictures)}" if pictures else "no picture"
         step = "Draw it, for example with ConfusionMatrixDisplay, and log the figure with log_figure."
-        found = f"The run “{run.name}” has {others}."
+        found = f"The run {quoted(run.name)} has {others}."
         return failed(found, expected, step) if pictures else not_attempted(found, step)
     drawn = [artifact for artifact in named if shows_something(artifact)]
     if not drawn:
         return shows_nothing(run, named, expected)
     counts = confusion_counts(scoring, truth)
-    grids = [grid for a in drawn if a.picture and (grid := a.picture.grids.get(truth.nunique()))]
+    grids = [grid for a in drawn if (grid := _grid(a, truth.nunique()))]
     if any(colours_follow(grid, counts) for grid in grids):
         return passed(f"The colours of {claims.listed(a.path for a in drawn)} follow the model's answers.")
     if not grids:
@@ -119,16 +140,16 @@ def went_in_order(evidence: Evidence, name: str, steps: Sequence[tuple[str, str,
     left = iter(made)
     missing = [step for step in steps if not any(change == step for change in left)]
     if not missing:
-        return passed(f"The history of “{name}” shows it: {done}.")
+        return passed(f"The history of {quoted(name)} shows it: {done}.")
     if set(steps) <= set(made):
         return failed(
-            f"The history of “{name}” has every step, in another order.",
+            f"The history of {quoted(name)} has every step, in another order.",
             done,
             "Do the steps in this order; running the cells from the top in a fresh store shows it.",
         )
     kind, subject, after = next(step for step in steps if step not in made)
     what = f"version {subject} in {after}" if kind == "stage" else f"the alias {subject} on version {after}"
-    return failed(f"The history of “{name}” never has {what}.", done, "Do every step, in this order.")
+    return failed(f"The history of {quoted(name)} never has {what}.", done, "Do every step, in this order.")
 
 
 def follow_each_other(moments: Sequence[tuple[str, int | None]]) -> Outcome:
@@ -178,8 +199,14 @@ def shows_bars(evidence: Evidence, run: Run, truth: pd.Series, word: str) -> Out
 def is_the_confusion(evidence: Evidence, run: Run, artifact: Artifact, truth: pd.Series) -> bool:
     """Whether a picture's fields follow the confusion of the answers of the run's model."""
     scoring, classes = claims.scoring_of(evidence, run), truth.nunique()
-    grid = artifact.picture.grids.get(classes) if artifact.picture else None
+    grid = _grid(artifact, classes)
     return bool(scoring and grid and colours_follow(grid, confusion_counts(scoring, truth)))
+
+
+def _grid(artifact: Artifact, fields: int) -> tuple[str, ...]:
+    """The colours of a picture's ``fields`` by ``fields`` fields; empty where it has none."""
+    found = artifact.picture.grids.get(fields, ()) if artifact.picture else ()
+    return found if len(found) == fields**2 else ()
 
 
 def shows_something(artifact: Artifact) -> bool:
@@ -196,7 +223,47 @@ def shows_nothing(run: Run, pictures: Sequence[Artifact], expected: str) -> Outc
     else:
         found = "is blank or too small to read"
         step = "Log the figure before plt.show() or plt.close(), which leave an empty one behind."
-    return failed(f"{names} of “{run.name}” {found}.", expected, step)
+    return failed(f"{names} of {quoted(run.name)} {found}.", expected, step)
+
+
+def confusion_counts(scoring: Scoring, truth: pd.Series) -> Matrix:
+    """How often each class (row, in alphabetical order) was taken for each (column)."""
+    pairs = Counter(zip(truth, claims.answers(scoring, truth), strict=False))
+    names = sorted(set(truth))
+    return np.array([[pairs[name, taken_for] for taken_for in names] for name in names])
+
+
+def colours_follow(colours: Sequence[str], counts: Matrix) -> bool:
+    """Whether fields of these colours (#rrggbb, row by row) can show the matrix ``counts``.
+
+    No colour map is assumed but a continuous one that never returns to a colour: fields with equal
+    counts look more alike than fields whose counts are far apart. The matrix may be drawn either
+    way round, upside down, with its classes in any order, in counts or in shares.
+    """
+    rgb = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colours], float)
+    apart = np.linalg.norm(rgb[:, None] - rgb[None, :], axis=2)
+    return any(_fits(apart, matrix) for matrix in _drawings(counts))
+
+
+def _fits(apart: Matrix, matrix: Matrix) -> bool:
+    values = matrix.ravel()
+    spread = values.max() - values.min()
+    if not spread:
+        return bool(apart.max() == 0)
+    differences = abs(values[:, None] - values[None, :]) / spread
+    return bool(apart[differences < NEAR].max() < apart[differences > FAR].min())
+
+
+def _drawings(counts: Matrix) -> Iterator[Matrix]:
+    """The ways in which a confusion matrix is drawn."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = [counts / counts.sum(axis=axis, keepdims=True) for axis in (0, 1)]
+    for matrix in (counts, *map(np.nan_to_num, shares)):
+        for order in permutations(range(len(counts))):
+            ordered = matrix[np.ix_(order, order)]
+            for drawn in (ordered, ordered[::-1]):
+                yield drawn
+                yield drawn.T
 
 
 def _tiny(picture: Picture) -> bool:

@@ -1,9 +1,12 @@
 """Questions about the evaluation of versions: which run speaks of which, and what is true of it."""
 
 import re
+from collections import defaultdict
 
 import pandas as pd
 
+from autograder.base.remember import remembered
+from autograder.base.text import quoted
 from autograder.evidence import Evidence, ModelVersion, Run, model_of_version
 from autograder.rubrics import claims, questions, registered_models
 from autograder.rubrics.language import Outcome, Status, failed, not_attempted, passed
@@ -18,6 +21,7 @@ def evaluations(evidence: Evidence, version: ModelVersion) -> list[Run]:
     return [run for run in _naming(evidence, version) if not _made(evidence, version, run)]
 
 
+@remembered
 def shown_by(evidence: Evidence, version: ModelVersion, truth: pd.Series) -> list[Run]:
     """The runs that evaluate this version, the oldest first: those that say so, or else such as could be.
 
@@ -33,6 +37,7 @@ def shown_by(evidence: Evidence, version: ModelVersion, truth: pd.Series) -> lis
     return sorted((run for run in others if _agrees(run, actual)), key=lambda run: run.start_time)
 
 
+@remembered
 def reached(evidence: Evidence, version: ModelVersion, truth: pd.Series) -> float | None:
     """The log-loss that a version's model reaches, recomputed; None when it cannot be asked."""
     scoring = claims.scoring_of_model(model_of_version(evidence, version))
@@ -49,12 +54,14 @@ def is_evaluated(evidence: Evidence, version: ModelVersion, truth: pd.Series) ->
         return _not_evaluated(evidence, version)
     run = _judged(runs)
     if _agrees(run, actual):
-        return passed(f"Recomputed, version {version.version} reaches {actual:.4f}, as “{run.name}” says.")
+        return passed(
+            f"Recomputed, version {version.version} reaches {actual:.4f}, as {quoted(run.name)} says."
+        )
     logged = questions.logs_metric(evidence, run, "log_loss")
     if logged.status is not Status.PASSED:
         return logged
     return failed(
-        f"“{run.name}” says that version {version.version} has log_loss "
+        f"{quoted(run.name)} says that version {version.version} has log_loss "
         f"{run.metrics['log_loss']:.4f}; recomputed it is "
         f"{'nothing that can be told' if actual is None else f'{actual:.4f}'}.",
         "the log-loss that this very version reaches on the test part",
@@ -80,15 +87,15 @@ def is_marked(evidence: Evidence, version: ModelVersion, truth: pd.Series, limit
         )
     said, verdict = version.tags[name].strip().lower(), VERDICTS[actual is None or actual > limit]
     if said == verdict:
-        return passed(f"The tag {name} of {where} is “{version.tags[name]}”.")
+        return passed(f"The tag {name} of {where} is {quoted(version.tags[name])}.")
     if said not in VERDICTS:
         return failed(
-            f"The tag {name} of {where} is “{version.tags[name]}”.",
+            f"The tag {name} of {where} is {quoted(version.tags[name])}.",
             f"one of {claims.listed(VERDICTS)}",
             "Set the tag again, with the verdict as it is spelled here.",
         )
     return failed(
-        f"The tag {name} of {where} is “{version.tags[name]}”, which is not what its log-loss says.",
+        f"The tag {name} of {where} is {quoted(version.tags[name])}, which is not what its log-loss says.",
         f"the verdict that comes out when its log_loss is held against the limit of {limit:g}",
         "Compare the two in code, and remember that a lower log-loss is better.",
     )
@@ -100,7 +107,7 @@ def still_running(evidence: Evidence, version: ModelVersion, truth: pd.Series) -
     if not runs or any(run.end_time is not None for run in runs):
         return None
     return failed(
-        f"The run “{runs[0].name}”, which evaluates version {version.version}, is {runs[0].status}.",
+        f"The run {quoted(runs[0].name)}, which evaluates version {version.version}, is {runs[0].status}.",
         "an evaluation that has ended before the promotion",
         "Log it inside `with mlflow.start_run(...):`, which ends the run; one that the client made is ended "
         "with client.set_terminated.",
@@ -117,7 +124,8 @@ def _not_evaluated(evidence: Evidence, version: ModelVersion) -> Outcome:
     makers = _naming(evidence, version)
     if makers:
         return failed(
-            f"“{makers[0].name}” says it evaluates version {version.version}: it is the run that made it.",
+            f"{quoted(makers[0].name)} says it evaluates version {version.version}: it is the run that made "
+            "it.",
             "a run of its own, which loads the version and computes its log_loss anew",
             "Start a new run for the evaluation; the run of the training stays as it was.",
         )
@@ -130,8 +138,16 @@ def _not_evaluated(evidence: Evidence, version: ModelVersion) -> Outcome:
 
 
 def _naming(evidence: Evidence, version: ModelVersion) -> list[Run]:
-    found = [run for run in evidence.runs if _meant(run) == version.version]
-    return sorted(found, key=lambda run: run.start_time)
+    return _by_version(evidence).get(version.version, [])
+
+
+@remembered
+def _by_version(evidence: Evidence) -> dict[int | None, list[Run]]:
+    """The runs by the version that they name as evaluated, the oldest first."""
+    found = defaultdict(list)
+    for run in sorted(evidence.runs, key=lambda run: run.start_time):
+        found[_meant(run)].append(run)
+    return found
 
 
 def _made(evidence: Evidence, version: ModelVersion, run: Run) -> bool:

@@ -7,8 +7,12 @@ from functools import partial
 
 import pandas as pd
 
+from autograder.base.text import short
 from autograder.data.settings import THRESHOLDS, Settings, SettingsError
 from autograder.evidence import Evidence, Run
+
+#: Characters of a message, at most. Foreign text in it is cut before, so that the sentence stays whole.
+LONGEST_MESSAGE = 500
 
 
 class Status(StrEnum):
@@ -23,12 +27,19 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a criterion, for the student: what was found, what was expected, the next step."""
+    """What became of a criterion, for the student: what was found, what was expected, the next step.
+
+    Each is one plain line of at most LONGEST_MESSAGE characters: what is longer is cut.
+    """
 
     status: Status
     found: str
     expected: str = ""
     next_step: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("found", "expected", "next_step"):
+            object.__setattr__(self, name, short(getattr(self, name), LONGEST_MESSAGE))
 
 
 def passed(found: str) -> Outcome:

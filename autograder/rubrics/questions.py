@@ -4,6 +4,8 @@ import math
 
 import pandas as pd
 
+from autograder.base.remember import remembered
+from autograder.base.text import quoted, short
 from autograder.evidence import Evidence, LoggedModel, Run, Scoring
 from autograder.rubrics import claims
 from autograder.rubrics.language import Outcome, failed, not_attempted, passed
@@ -18,10 +20,10 @@ def is_in_experiment(evidence: Evidence, run: Run, name: str) -> Outcome:
     names = {found.experiment_id: found.name for found in evidence.experiments}
     where = names.get(run.experiment_id, run.experiment_id)
     if where == name:
-        return passed(f"The run “{run.name}” is in “{name}”.")
+        return passed(f"The run {quoted(run.name)} is in {quoted(name)}.")
     return failed(
-        f"The run “{run.name}” is in “{where}”.",
-        f"the experiment “{name}”",
+        f"The run {quoted(run.name)} is in {quoted(where)}.",
+        f"the experiment {quoted(name)}",
         "Set the experiment before you start the run, then log the run again.",
     )
 
@@ -29,12 +31,12 @@ def is_in_experiment(evidence: Evidence, run: Run, name: str) -> Outcome:
 def has_ended(evidence: Evidence, run: Run) -> Outcome:
     """Whether the run is FINISHED. A run that only its own log_model failed has ended, too."""
     if run.status == "FINISHED":
-        return passed(f"The run “{run.name}” is FINISHED.")
+        return passed(f"The run {quoted(run.name)} is FINISHED.")
     model = claims.model_of(evidence, run)
     if run.status == "FAILED" and model is not None and model.status == "FAILED":
-        return passed(f"The run “{run.name}” ended; what failed in it is its model.")
+        return passed(f"The run {quoted(run.name)} ended; what failed in it is its model.")
     return failed(
-        f"The run “{run.name}” is {run.status}.",
+        f"The run {quoted(run.name)} is {run.status}.",
         "a run that is FINISHED",
         "Do the work inside `with mlflow.start_run(...):`, which ends the run; if a line in it raised "
         "an error, mend that line and run the cell again.",
@@ -47,12 +49,12 @@ def logs_params(run: Run, expected: dict[str, str]) -> Outcome:
     for name, value in expected.items():
         logged = claims.param(run.params, name)
         if logged is None or not claims.same_value(logged, value):
-            wrong.append(f"`{name}` is {'missing' if logged is None else logged}")
+            wrong.append(f"`{name}` is {'missing' if logged is None else short(logged)}")
     values = ", ".join(f"{name} = {value}" for name, value in expected.items())
     if not wrong:
-        return passed(f"The run “{run.name}” logs {values}.")
+        return passed(f"The run {quoted(run.name)} logs {values}.")
     return failed(
-        f"In the run “{run.name}”, {' and '.join(wrong)}.",
+        f"In the run {quoted(run.name)}, {' and '.join(wrong)}.",
         f"the parameters {values}",
         "Log each hyperparameter under scikit-learn's own name for it.",
     )
@@ -64,7 +66,7 @@ def logs_metric(evidence: Evidence, run: Run, name: str, highest: float = math.i
     value = run.metrics.get(name)
     if claims.unlogged(run, name):
         return failed(
-            f"The latest {name} of “{run.name}”, {value:g}, is not among the values that were logged.",
+            f"The latest {name} of {quoted(run.name)}, {value:g}, is not among the values that were logged.",
             f"a metric `{name}` that was logged with MLflow",
             "Log it with mlflow.log_metric while the run is active.",
         )
@@ -81,21 +83,27 @@ def logs_metric(evidence: Evidence, run: Run, name: str, highest: float = math.i
         return failed(
             f"{name} is {value:g}.{percent}", expected, "Log what scikit-learn's function returns, as it is."
         )
-    strays = [other for other in evidence.runs if name in other.metrics and not other.params]
+    strays = _strays(evidence, name)
     if strays:
         return failed(
-            f"The run “{run.name}” has no `{name}`. The run “{strays[0].name}” has it, which MLflow "
-            f"started by itself and which is {strays[0].status}.",
+            f"The run {quoted(run.name)} has no `{name}`. The run {quoted(strays[0].name)} has it, which "
+            f"MLflow started by itself and which is {strays[0].status}.",
             f"`{name}` in the run that logs the parameters",
             "Indent the line into the `with mlflow.start_run(...)` block: a metric logged after the block "
             "opens a second run.",
         )
     found = f"only {claims.listed(sorted(run.metrics))}" if run.metrics else "no metric"
     return failed(
-        f"The run “{run.name}” has {found}.",
+        f"The run {quoted(run.name)} has {found}.",
         f"a metric called `{name}`, {expected}",
         "Compute it on the test part and log it while the run is active.",
     )
+
+
+@remembered
+def _strays(evidence: Evidence, name: str) -> list[Run]:
+    """Runs with a metric and no parameter: MLflow starts one for a metric that is logged outside a run."""
+    return [other for other in evidence.runs if name in other.metrics and not other.params]
 
 
 def says_something(run: Run) -> bool:
@@ -108,10 +116,10 @@ def says_something(run: Run) -> bool:
 def is_named(run: Run) -> Outcome:
     """Whether the run has a name that means something."""
     if says_something(run):
-        return passed(f"The run is called “{run.name}”.")
+        return passed(f"The run is called {quoted(run.name)}.")
     found = "a name that MLflow made up" if run.name_generated else "a name that says nothing"
     return failed(
-        f"The run is called “{run.name}”, {found}.",
+        f"The run is called {quoted(run.name)}, {found}.",
         "a name from which a colleague can tell what was tried",
         "Give start_run a run_name with the kind of model and what is special about it.",
     )
@@ -120,10 +128,10 @@ def is_named(run: Run) -> Outcome:
 def is_tagged(run: Run, tag: str) -> Outcome:
     """Whether the run carries a tag with some text in it."""
     if run.tags.get(tag, "").strip():
-        return passed(f"The tag {tag} is “{run.tags[tag]}”.")
+        return passed(f"The tag {tag} is {quoted(run.tags[tag])}.")
     own = [name for name in run.tags if not name.startswith("mlflow.")]
     return failed(
-        f"The run “{run.name}” carries {'only ' + claims.listed(own) if own else 'no tag of yours'}.",
+        f"The run {quoted(run.name)} carries {'only ' + claims.listed(own) if own else 'no tag of yours'}.",
         f"a tag `{tag}`",
         f'Call mlflow.set_tag("{tag}", ...) while the run is active.',
     )
@@ -134,29 +142,29 @@ def has_model(evidence: Evidence, run: Run) -> Outcome:
     model = claims.model_of(evidence, run)
     if model is not None and (foreign := claims.foreign_files(model)):
         return failed(
-            f"In the run “{run.name}”, {foreign}.",
+            f"In the run {quoted(run.name)}, {foreign}.",
             "a model with the files that were logged as this model",
             "Log the model with log_model in its own run.",
         )
     if model is not None and model.status == "READY":
-        return passed(f"The run “{run.name}” has the model “{model.name}”, which is READY.")
+        return passed(f"The run {quoted(run.name)} has the model {quoted(model.name)}, which is READY.")
     if model is not None:
         return failed(
-            f"The run's model “{model.name}” is {model.status}: saving it did not finish.",
+            f"The run's model {quoted(model.name)} is {model.status}: saving it did not finish.",
             "a model that is READY",
             _mend_saving(evidence),
         )
     if any(other.run_id is None for other in evidence.models):
         return failed(
             "A model was logged outside any run.",
-            f"a model that belongs to the run “{run.name}”",
+            f"a model that belongs to the run {quoted(run.name)}",
             "Call log_model while that run is active.",
         )
     if not evidence.models:
-        return not_attempted(f"The run “{run.name}” has no model.", "Log the trained model into it.")
+        return not_attempted(f"The run {quoted(run.name)} has no model.", "Log the trained model into it.")
     return failed(
-        f"The run “{run.name}” has no model; there is one in another run.",
-        f"a model in the run “{run.name}”",
+        f"The run {quoted(run.name)} has no model; there is one in another run.",
+        f"a model in the run {quoted(run.name)}",
         "Continue that run with `mlflow.start_run(run_id=...)` and log the model there.",
     )
 
@@ -166,8 +174,9 @@ def model_answers(evidence: Evidence, run: Run, rows: int) -> Outcome:
     scoring = scored(evidence, run)
     if scoring.error is None and len(scoring.labels) == rows:
         return passed(f"Loaded again, the {scoring.estimator} answered for all {rows} test rows.")
+    why = short(scoring.error, 200) if scoring.error else f"it gave {len(scoring.labels)} answers"
     return failed(
-        f"The model could not be used: {scoring.error or f'it gave {len(scoring.labels)} answers'}.",
+        f"The model could not be used: {why}.",
         f"a fitted model that takes the data's columns and gives one answer for each of {rows} rows",
         "Fit the model before you log it, on the four columns as they are (if you scale or choose columns "
         "first, log a Pipeline that does both). Log it again and try mlflow.sklearn.load_model.",
@@ -179,7 +188,8 @@ def params_are_the_models(evidence: Evidence, run: Run) -> Outcome:
     scoring = scored(evidence, run)
     for name, (logged, actual) in claims.contradictions(run, scoring).items():
         return failed(
-            f"The run “{run.name}” says {name} = {logged}; its model was trained with {name} = {actual}.",
+            f"The run {quoted(run.name)} says {short(name)} = {short(logged)}; its model was trained with "
+            f"{short(name)} = {short(actual)}.",
             "logged parameters that are those of the model",
             "Log what you pass to the model: keep the values in one dictionary and use it for both.",
         )
@@ -187,7 +197,7 @@ def params_are_the_models(evidence: Evidence, run: Run) -> Outcome:
     if right:
         return passed(f"The model carries the logged values of {claims.listed(sorted(right))}.")
     return failed(
-        f"None of the parameters that “{run.name}” logs is one of the {scoring.estimator}'s.",
+        f"None of the parameters that {quoted(run.name)} logs is one of the {scoring.estimator}'s.",
         "the model's own parameters, under their own names",
         "Log the hyperparameters that you pass to the model.",
     )
@@ -199,13 +209,13 @@ def metric_is_true(evidence: Evidence, run: Run, name: str, truth: pd.Series) ->
     actual = METRICS[name](scoring, truth)
     if logged is None:
         return failed(
-            f"The run “{run.name}” has no metric `{name}`.",
+            f"The run {quoted(run.name)} has no metric `{name}`.",
             f"`{name}`, computed with the run's own model",
             "Log it in the same run as the model.",
         )
     if actual is None:
         return failed(
-            f"{name} cannot be computed: the {scoring.estimator} of “{run.name}” gives no usable "
+            f"{name} cannot be computed: the {scoring.estimator} of {quoted(run.name)} gives no usable "
             f"{'answers' if name == 'accuracy' else 'probabilities'} for the {truth.nunique()} classes.",
             "a model with predict and predict_proba",
             "Log the fitted estimator itself, or a pipeline that ends in it.",
@@ -213,7 +223,7 @@ def metric_is_true(evidence: Evidence, run: Run, name: str, truth: pd.Series) ->
     if claims.agrees(logged, actual):
         return passed(f"Recomputed from the model, {name} is {actual:.4f}; the run says {logged:.4f}.")
     return failed(
-        f"The run “{run.name}” says {name} = {logged:.4f}, which is not explained by its model: that "
+        f"The run {quoted(run.name)} says {name} = {logged:.4f}, which is not explained by its model: that "
         f"reaches {actual:.4f} on the test part.",
         f"the {name} that the logged model reaches",
         "Compute the metric from X_test and y_test with the very model that you log; if you scale or choose "
@@ -232,7 +242,7 @@ def scored(evidence: Evidence, run: Run) -> Scoring:
 def _mend_saving(evidence: Evidence) -> str:
     raised = [cell.error for cell in evidence.notebook.cells if cell.error] if evidence.notebook else []
     if raised and not any("skops" in error or "ntrusted" in error for error in raised):
-        return f"The notebook raised “{raised[0]}”: mend that line and log the model again."
+        return f"The notebook raised {quoted(raised[0])}: mend that line and log the model again."
     return (
         "log_model saves scikit-learn models with skops, which asks you to name the types it should "
         'trust: pass those that the error lists, for forests skops_trusted_types=["sklearn.tree._tree.Tree"].'

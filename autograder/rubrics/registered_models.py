@@ -5,7 +5,16 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from autograder.evidence import Evidence, ModelVersion, RegisteredModel, Run, find_model, model_of_version
+from autograder.base.text import quoted, short
+from autograder.evidence import (
+    Evidence,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+    find_model,
+    model_of_version,
+    version_number,
+)
 from autograder.rubrics import claims, crosschecks
 from autograder.rubrics.language import Outcome, failed, not_attempted, passed
 
@@ -29,14 +38,18 @@ def is_made_from(evidence: Evidence, version: ModelVersion, run: Run) -> bool:
     return model is not None and model.model_id in run.model_ids
 
 
-def is_of_the_best(evidence: Evidence, version: ModelVersion, runs: Iterable[Run], truth: pd.Series) -> bool:
-    """Whether a version is the model of that of ``runs`` with the lowest log-loss, or of one as good.
+def of_the_best(
+    evidence: Evidence, versions: Iterable[ModelVersion], runs: Iterable[Run], truth: pd.Series
+) -> list[ModelVersion]:
+    """The versions that are the model of that of ``runs`` with the lowest log-loss, or of one as good.
 
     Runs whose log-loss their own model does not explain do not count.
     """
     known = [run for run in runs if crosschecks.explained(evidence, run, "log_loss", truth)]
     best = claims.best_runs(known, "log_loss", lower_is_better=True, margin=claims.BEST_MARGIN)
-    return any(is_made_from(evidence, version, run) for run in best)
+    ids = {model_id for run in best for model_id in run.model_ids}
+    models = [(version, model_of_version(evidence, version)) for version in versions]
+    return [version for version, model in models if model and model.model_id in ids]
 
 
 def losses(evidence: Evidence, model: RegisteredModel, truth: pd.Series) -> dict[int, float]:
@@ -71,7 +84,8 @@ def deleted_version(evidence: Evidence, name: str, after: int, runs: Iterable[Ru
     """
     stages = [c for c in evidence.changes or () if (c.kind, c.name) == ("stage", name)]
     made = {change.subject: change.time for change in stages if change.before is None}
-    gone = [c.subject for c in stages if c.after == DELETED and c.subject in made and int(c.subject) > after]
+    deleted = [c.subject for c in stages if c.after == DELETED and c.subject in made]
+    gone = [text for text in deleted if (number := version_number(text)) is not None and number > after]
     if not gone:
         return None
     run = max(runs, key=lambda run: run.start_time)
@@ -96,12 +110,12 @@ def tells_something(text: str) -> bool:
 def is_a_sentence(text: str, where: str, call: str) -> Outcome:
     """Whether the description of ``where`` tells something; ``call`` is what writes one."""
     if tells_something(text):
-        return passed(f"The description of {where} says “{text[:120]}”.")
+        return passed(f"The description of {where} says {quoted(text, 120)}.")
     step = f"Call {call} with a sentence from which a colleague knows what this is."
     if not text.strip():
         return not_attempted(f"There is no description of {where}.", step)
     return failed(
-        f"The description of {where} is “{text}”.", f"a sentence of {FEWEST_WORDS} words or more", step
+        f"The description of {where} is {quoted(text)}.", f"a sentence of {FEWEST_WORDS} words or more", step
     )
 
 
@@ -146,10 +160,10 @@ def names_its_loss(evidence: Evidence, version: ModelVersion, truth: pd.Series) 
 def has_tag(tags: Mapping[str, str], name: str, value: str, where: str, call: str) -> Outcome:
     """Whether ``where`` carries a tag with this value, in any case; ``call`` is the client's that sets it."""
     if tags.get(name, "").strip().lower() == value:
-        return passed(f"The tag {name} of {where} is “{tags[name]}”.")
+        return passed(f"The tag {name} of {where} is {quoted(tags[name])}.")
     step = f"Call client.{call} with the tag's name and its value."
     if name in tags:
-        return failed(f"The tag {name} of {where} is “{tags[name]}”.", f"the value `{value}`", step)
+        return failed(f"The tag {name} of {where} is {quoted(tags[name])}.", f"the value `{value}`", step)
     own = f"only the tags {claims.listed(tags)}" if tags else "no tag"
     return not_attempted(f"On {where} there is {own}.", step)
 
@@ -172,7 +186,7 @@ def was_loaded(evidence: Evidence, way: str, example: str, pattern: str, truth: 
     scoring = claims.scoring_of_model(model)
     if not re.fullmatch(f"models:/[^/@]+{pattern}", address) or scoring is None:
         return failed(
-            f"The run “{run.name}” says {way} = “{address}”, "
+            f"The run {quoted(run.name)} says {way} = {quoted(address)}, "
             f"{'where no model is' if model is None else 'which is another way to a model'}.",
             f"an address like {example}",
             "Log the very address that you pass to load_model.",
@@ -181,15 +195,15 @@ def was_loaded(evidence: Evidence, way: str, example: str, pattern: str, truth: 
     logged = run.metrics.get(metric)
     if logged is None:
         return failed(
-            f"The run “{run.name}” has no metric `{metric}`.",
-            f"the accuracy of the model at {address}, as `{metric}`",
+            f"The run {quoted(run.name)} has no metric `{metric}`.",
+            f"the accuracy of the model at {short(address)}, as `{metric}`",
             "Predict the test part with the loaded model and log the accuracy in the same run.",
         )
     if reached is None or not claims.agrees(logged, reached):
         return failed(
-            f"The run “{run.name}” says {metric} = {logged:.4f}; the model at {address} reaches "
+            f"The run {quoted(run.name)} says {metric} = {logged:.4f}; the model at {short(address)} reaches "
             f"{'nothing that can be told' if reached is None else f'{reached:.4f}'} on the test part.",
             "the accuracy of the model at this address",
             "Load the model from that address, predict X_test with it, and log what accuracy_score gives.",
         )
-    return passed(f"The model at {address} reaches {reached:.4f}, as “{run.name}” says.")
+    return passed(f"The model at {short(address)} reaches {reached:.4f}, as {quoted(run.name)} says.")

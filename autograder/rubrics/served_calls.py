@@ -1,79 +1,85 @@
-"""Questions about the calls of an endpoint: what was sent, and whether the answer is the model's."""
+"""Questions about endpoints: what they served and when, what was sent, and whether the model answered it."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from textwrap import shorten
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.spatial import KDTree
 
+from autograder.base.remember import remembered
+from autograder.base.text import short
 from autograder.evidence import Evidence, find_version, model_of_version
-from autograder.evidence.workspace_facts import Request
-from autograder.rubrics import claims
+from autograder.evidence.workspace_facts import Endpoint, EndpointChange, Request
+from autograder.rubrics import claims, contents
 from autograder.rubrics.language import Outcome, failed, not_attempted, passed
 
 #: Two measurements are the same when they differ by no more.
 SAME = 1e-6
+#: Rows of all calls together that are looked at, the oldest calls first.
+MOST_ROWS = 50_000
 #: So many rows are to be sent in one call.
 FEWEST_ROWS = 5
 #: The payload forms of MLflow's scoring server that can carry names of columns.
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
+@remembered
 def rows_sent(request: Request, form: str) -> list[dict[str, Any]] | None:
     """The rows that a call brought in a payload form, as dictionaries; None when it brought none in it."""
     try:
-        body = json.loads(request.request or "")[form]
+        body = contents.parsed(request.request)[form]
         if form == "dataframe_records":
             return [dict(row) for row in body]
         return [dict(zip(body["columns"], row, strict=True)) for row in body["data"]]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def columns_sent(request: Request) -> set[str]:
     """The names of the columns that a call brought, in any payload form; empty when it brought none."""
     try:
-        body = json.loads(request.request or "")
+        body = contents.parsed(request.request)
         form, content = next((form, body[form]) for form in FORMS if form in body)
         if form == "dataframe_split":
             return {str(name) for name in content["columns"]}
         rows = [content] if isinstance(content, dict) else content
         return {str(name) for row in rows if isinstance(row, dict) for name in row}
-    except (ValueError, TypeError, KeyError, StopIteration, RecursionError):
+    except (ValueError, TypeError, KeyError, StopIteration):
         return set()
 
 
 def predictions(request: Request) -> list[str]:
     """The predictions of the answer, as text; empty when there are none."""
     try:
-        answer = json.loads(request.response or "")
-        return [str(label) for label in answer["predictions"]]
+        return [str(label) for label in contents.parsed(request.response)["predictions"]]
     except (ValueError, TypeError, KeyError, RecursionError):
         return []
 
 
 def positions(rows: Sequence[dict[str, Any]], features: pd.DataFrame) -> list[int] | None:
     """Where in ``features`` rows like these stand; None when one of them is not there."""
-    found = []
-    for row in rows:
-        try:
-            values = [float(row[name]) for name in features.columns]
-        except (KeyError, TypeError, ValueError):
-            return None
-        same = (features - values).abs().max(axis=1) <= SAME
-        if not same.any():
-            return None
-        found.append(int(same.to_numpy().argmax()))
-    return found
+    values = [[contents.number(row.get(name)) for name in features.columns] for row in rows]
+    if not values or any(value is None for row in values for value in row):
+        return None
+    apart, found = _places(features).query(np.array(values, float), p=np.inf, distance_upper_bound=2 * SAME)
+    return [int(place) for place in found] if (apart <= SAME).all() else None
 
 
 def different(rows: Sequence[dict[str, Any]], features: pd.DataFrame) -> int:
     """How many different rows of ``features`` were sent; what stands there twice may be sent twice."""
     sent = Counter(positions(rows, features) or [])
-    stands = [(features - features.iloc[n]).abs().max(axis=1) <= SAME for n in sent]
-    return sum(min(times, int(same.sum())) for times, same in zip(sent.values(), stands, strict=True))
+    if not sent:
+        return 0
+    places = _places(features)
+    same = places.query_ball_point(places.data[list(sent)], SAME, p=np.inf, return_length=True)
+    return sum(min(times, int(stands)) for times, stands in zip(sent.values(), same, strict=True))
+
+
+@remembered
+def _places(features: pd.DataFrame) -> KDTree:
+    return KDTree(features.to_numpy(float))
 
 
 def answered_by_model(evidence: Evidence, request: Request, form: str, features: pd.DataFrame) -> bool | None:
@@ -112,29 +118,31 @@ def were_answered(
     wanted = (
         f"the first {FEWEST_ROWS} {things} of the test part, as {' or '.join(f'`{form}`' for form in forms)}"
     )
-    brought = [(call, form) for call in answered_calls for form in forms if rows_sent(call, form)]
-    if not brought:
-        named = " or ".join(f"`{form}`" for form in forms)
-        return not_attempted(
-            f"No answered call brought {things} as {named}.{_refused(evidence)}", f"Send {wanted}."
-        )
-    problems = []
-    for call, form in brought:
-        rows = rows_sent(call, form) or []
+    problem, left = "", MOST_ROWS
+    for call, form in ((call, form) for call in answered_calls for form in forms):
+        rows = rows_sent(call, form)
+        left -= len(rows or ())
+        if not rows or left < 0:
+            continue
         right = answered_by_model(evidence, call, form, features)
         count = different(rows, features) if right else 0
         if count >= FEWEST_ROWS:
             return passed(f"Version {call.version} answered {len(rows)} {things} as its model answers them.")
-        if right is None:
-            problems.append(
-                "A call brought rows that are not in the test part, so nobody can say what is right."
-            )
-        elif not right:
-            problems.append(f"An answer of version {call.version} is not what its model answers.")
-        else:
-            again = f", only {count} different among them" if count < len(rows) else ""
-            problems.append(f"The call brought {len(rows)} of the {things}{again}.")
-    return failed(problems[0], wanted, "Take them from X_test as they are, all in one call.")
+        again = f", only {count} different among them" if count < len(rows) else ""
+        problem = (
+            problem
+            or {
+                None: "A call brought rows that are not in the test part, so nobody can say what is right.",
+                False: f"An answer of version {call.version} is not what its model answers.",
+                True: f"The call brought {len(rows)} of the {things}{again}.",
+            }[right]
+        )
+    if not problem:
+        named = " or ".join(f"`{form}`" for form in forms)
+        return not_attempted(
+            f"No answered call brought {things} as {named}.{_refused(evidence)}", f"Send {wanted}."
+        )
+    return failed(problem, wanted, "Take them from X_test as they are, all in one call.")
 
 
 def error_code(request: Request) -> str:
@@ -145,7 +153,52 @@ def error_code(request: Request) -> str:
 def message(request: Request) -> str:
     """The first line of the message in the answer of a call that failed, shortened, or the empty text."""
     lines = _said(request, "message").strip().splitlines()
-    return shorten(lines[0], 160, placeholder=" …") if lines else ""
+    return short(" ".join(lines[0][:400].split()), 160) if lines else ""
+
+
+def deleted(evidence: Evidence) -> list[Endpoint]:
+    """The endpoints that are there no more, each as it was when it was deleted last."""
+    there = {endpoint.name for endpoint in evidence.endpoints}
+    last: dict[str, Endpoint] = {}
+    made: dict[str, EndpointChange] = {}
+    for change in evidence.endpoint_changes:
+        if change.what == "created":
+            made[change.endpoint] = change
+        if change.what == "deleted" and change.endpoint not in there:
+            first = made.get(change.endpoint, change)
+            last[change.endpoint] = Endpoint(
+                name=change.endpoint,
+                creator=first.by,
+                created=first.time,
+                ready="NOT_READY",
+                update="NOT_UPDATING",
+                entities=change.entities,
+                routes=change.routes,
+            )
+    return list(last.values())
+
+
+def lives(evidence: Evidence, name: str) -> list[list[EndpointChange]]:
+    """For each time that an endpoint was made, what was in force: the changes of what it served."""
+    found: list[list[EndpointChange]] = []
+    for change in evidence.endpoint_changes:
+        if change.endpoint == name and (change.what == "created" or not found):
+            found.append([])
+        if change.endpoint == name and change.what == "updated":
+            found[-1].append(change)
+    return found
+
+
+def periods(
+    evidence: Evidence, name: str, wanted: Callable[[EndpointChange], bool]
+) -> list[tuple[int, int | None]]:
+    """From when to when something ``wanted`` was in force; None as the end where it still is."""
+    ends = [c for c in evidence.endpoint_changes if c.endpoint == name and c.what in ("updated", "deleted")]
+    return [
+        (change.time, ends[n + 1].time if n + 1 < len(ends) else None)
+        for n, change in enumerate(ends)
+        if change.what == "updated" and wanted(change)
+    ]
 
 
 def _refused(evidence: Evidence) -> str:
@@ -155,6 +208,6 @@ def _refused(evidence: Evidence) -> str:
 
 def _said(request: Request, name: str) -> str:
     try:
-        return str(json.loads(request.response or "")[name])
+        return str(contents.parsed(request.response)[name])
     except (ValueError, TypeError, KeyError, RecursionError):
         return ""

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from autograder.base.remember import remembered
+from autograder.base.text import quoted
 from autograder.evidence import Evidence, Run
 from autograder.rubrics import claims, questions
 from autograder.rubrics.language import Outcome, Status, failed, passed
@@ -36,6 +38,7 @@ def variants(
     return found
 
 
+@remembered
 def shortcomings(
     evidence: Evidence, run: Run, truth: pd.Series, metrics: Iterable[str] = tuple(questions.METRICS)
 ) -> list[Outcome]:
@@ -54,7 +57,7 @@ def can_be_told_apart(runs: Iterable[Run], taken: Iterable[str] = ()) -> Outcome
         if run.name in names or not questions.says_something(run):
             why = "is the name of another run, too" if run.name in names else "says nothing about the run"
             return failed(
-                f"The name “{run.name}” {why}.",
+                f"The name {quoted(run.name)} {why}.",
                 "a name for each run from which a colleague can tell them apart",
                 "Build the name from the values you vary, for example with an f-string.",
             )

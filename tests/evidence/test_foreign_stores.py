@@ -10,7 +10,7 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import accuracy_score, log_loss
 
-from autograder.evidence import StoreError
+from autograder.evidence import StoreError, dump, load
 from autograder.evidence.files import describe
 from autograder.evidence.store_reader import read_store
 from autograder.workspace import load_flowers
@@ -195,6 +195,58 @@ def test_names_with_control_codes_are_shown_in_findings(store: Path) -> None:
     for finding in read_store(uri(store)).findings:
         assert "\x1b" not in finding
         assert "\n" not in finding
+
+
+def test_thousands_of_metrics_that_are_none_are_one_finding(store: Path) -> None:
+    run_id = read_store(uri(store)).runs[0].run_id
+    columns = "key, value, timestamp, step, is_nan, run_uuid"
+    names = [f"m{number}-{'n' * 150}" for number in range(3_000)]
+    sql(
+        store,
+        *(f"INSERT INTO latest_metrics ({columns}) VALUES ('{n}', 0, 0, 0, 1, '{run_id}')" for n in names),
+    )
+    facts = read_store(uri(store))
+    assert len(facts.findings) == 2
+    assert all(len(finding) <= 300 for finding in facts.findings)
+    assert "2,999 others" in facts.findings[1]
+    assert load(dump(facts)) == facts
+
+
+def test_a_tag_of_megabytes_is_cut_and_that_is_said(store: Path) -> None:
+    run_id = read_store(uri(store)).runs[0].run_id
+    sql(
+        store,
+        "INSERT INTO tags (key, value, run_uuid) "
+        f"VALUES ('model_family', hex(zeroblob(1500000)), '{run_id}')",
+        "UPDATE runs SET name = hex(zeroblob(500000))",
+    )
+    facts = read_store(uri(store))
+    assert len(facts.runs[0].tags["model_family"]) == 6_000
+    assert facts.findings == ("2 texts are longer than is read: only their beginnings are.",)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "1, 'stage', 'm', 'abc', NULL, 'Production'",
+        "1, 'alias', 'm', 'champion', NULL, '²'",
+        "'soon', 'alias', 'm', 'champion', NULL, '1'",
+        "1, 'else', 'm', '1', NULL, '1'",
+        "1, 'alias', 'm', hex(zeroblob(1000)), NULL, '1'",
+        f"1, 'stage', 'm', '{'9' * 200}', NULL, 'Staging'",
+    ],
+)
+def test_a_row_of_the_history_that_the_kit_does_not_write_is_left_out(store: Path, row: str) -> None:
+    columns = "(time, kind, name, subject, before, after)"
+    sql(
+        store,
+        f"INSERT INTO kit_history {columns} VALUES ({row})",
+        f"INSERT INTO kit_history {columns} VALUES (2, 'alias', 'm', 'champion', '1', '2')",
+    )
+    facts = read_store(uri(store))
+    assert facts.changes is not None
+    assert [change.time for change in facts.changes] == [2]
+    assert "1 rows of the table “kit_history”" in facts.findings[0]
 
 
 def test_links_pipes_and_pictures_among_the_files(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 import pytest
 from nbconvert.filters.strings import clean_html
 
+from autograder.base.text import quoted
 from autograder.grading import CriterionResult, Report, dump, load
-from autograder.reports import report_html, report_text
+from autograder.reports import Verdict, VerdictKind, report_html, report_text
+from autograder.reports.class_table import LONGEST_REASON
 from autograder.rubrics import Outcome, Status
+from autograder.rubrics.language import LONGEST_MESSAGE
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31mred\x1b[0m\nnext \u202eline `code`"
 
@@ -58,3 +61,23 @@ def test_the_text_fits_a_terminal_and_names_each_part() -> None:
 def test_a_report_goes_to_json_and_back() -> None:
     whole = report(*(Outcome(status, "found", "expected", "next") for status in Status))
     assert load(dump(whole)) == whole
+
+
+@pytest.mark.parametrize(
+    "foreign", ["x" * 3_000_000, "a-" * 1_000_000, "\x1b" * 1_000_000, "word " * 500_000]
+)
+def test_a_message_and_a_verdict_are_cut_where_they_are_made(foreign: str) -> None:
+    outcome = Outcome(Status.FAILED, foreign, foreign, foreign)
+    assert max(len(outcome.found), len(outcome.expected), len(outcome.next_step)) <= LONGEST_MESSAGE
+    whole = report(outcome)
+    assert max(len(report_html(whole)), len(report_text(whole))) < 5_000
+    verdict = Verdict("ann", "01-tracking", VerdictKind.PARTLY, 1, 2, foreign, foreign)
+    assert max(len(verdict.because), len(verdict.next_step)) <= LONGEST_REASON
+    assert verdict.because.isprintable()
+
+
+def test_foreign_text_in_a_sentence_leaves_the_sentence_whole() -> None:
+    assert quoted("a forest") == "“a forest”"
+    assert quoted("x" * 1_000_000) == f"“{'x' * 79}…”"
+    assert quoted("\x1b[31m\n") == "“\\x1b[31m\\n”"
+    assert len(quoted("\u202e" * 1_000, 20)) == 22

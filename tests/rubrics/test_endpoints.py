@@ -7,7 +7,6 @@ import pytest
 
 from autograder.evidence import Evidence
 from autograder.evidence.workspace_facts import Endpoint, EndpointChange, Request, ServedEntity
-from autograder.rubrics import endpoint_history as endpoints
 from autograder.rubrics import served_calls as calls
 
 FLOWERS = pd.DataFrame({"length": [1.0, 2.0, 2.0, 3.0], "width": [0.1, 0.2, 0.2, 0.3]})
@@ -70,7 +69,7 @@ MADE_TWICE = changes(
 
 def in_force(version: int) -> list[tuple[int, int | None]]:
     evidence = Evidence(1, endpoint_changes=MADE_TWICE)
-    return endpoints.periods(evidence, "iris", lambda change: change.entities[0].version == version)
+    return calls.periods(evidence, "iris", lambda change: change.entities[0].version == version)
 
 
 def test_a_period_ends_with_the_next_change_or_with_the_endpoint() -> None:
@@ -80,17 +79,17 @@ def test_a_period_ends_with_the_next_change_or_with_the_endpoint() -> None:
 
 def test_each_life_of_an_endpoint_has_its_own_history() -> None:
     evidence = Evidence(1, endpoint_changes=MADE_TWICE)
-    times = [[change.time for change in life] for life in endpoints.lives(evidence, "iris")]
+    times = [[change.time for change in life] for life in calls.lives(evidence, "iris")]
     assert times == [[2], [5, 7, 8]]
-    assert endpoints.lives(evidence, "another") == []
+    assert calls.lives(evidence, "another") == []
 
 
 def test_a_deleted_endpoint_is_known_as_it_was_and_one_that_is_there_is_not_deleted() -> None:
     gone = Evidence(1, endpoint_changes=MADE_TWICE[:3])
-    (endpoint,) = endpoints.deleted(gone)
+    (endpoint,) = calls.deleted(gone)
     assert (endpoint.name, endpoint.created, endpoint.ready) == ("iris", 1, "NOT_READY")
     assert endpoint.entities[0].version == 1
     there = Evidence(1, endpoints=(Endpoint("iris", "ada", 4, "READY", "NOT_UPDATING"),))
-    assert endpoints.deleted(there) == []
+    assert calls.deleted(there) == []
     again = Evidence(1, endpoint_changes=MADE_TWICE, endpoints=there.endpoints)
-    assert endpoints.deleted(again) == []
+    assert calls.deleted(again) == []

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from autograder.evidence.pictures import read_picture
-from autograder.rubrics.confusion import colours_follow
+from autograder.rubrics.crosschecks import colours_follow
 from tests.rubrics.test_crosschecks import draw
 
 COUNTS = np.array([[190, 10, 0], [5, 170, 25], [0, 12, 188]])

@@ -18,7 +18,7 @@ from autograder.evidence import (
     Scoring,
 )
 from autograder.rubrics import Outcome, Status, crosschecks
-from autograder.rubrics.confusion import colours_follow, confusion_counts
+from autograder.rubrics.crosschecks import colours_follow, confusion_counts
 from tests.support.facts import a_model, a_run, a_scoring, evidence_of
 
 PASSED, FAILED, NOT_ATTEMPTED = Status.PASSED, Status.FAILED, Status.NOT_ATTEMPTED

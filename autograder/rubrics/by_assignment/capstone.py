@@ -1,7 +1,7 @@
 """What 10-capstone asks: variants of a new model, the best registered, served, promoted and taken back."""
 
-import pandas as pd
-
+from autograder.base.remember import remembered
+from autograder.base.text import quoted, short
 from autograder.data import load_wines
 from autograder.evidence import (
     Evidence,
@@ -10,9 +10,12 @@ from autograder.evidence import (
     Run,
     find_registered,
     model_of_version,
+    version_number,
 )
 from autograder.rubrics import claims, crosschecks, registered_models
 from autograder.rubrics import served_calls as calls
+from autograder.rubrics.claims import grapes as truth
+from autograder.rubrics.claims import wines as features
 from autograder.rubrics.evaluations import ended, is_evaluated, still_running
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
 from autograder.rubrics.variants import can_be_told_apart, runs_of, shortcomings, variants
@@ -27,21 +30,13 @@ FORMS = ("dataframe_split", "dataframe_records")
 ALIAS, STAGE = "champion", "Production"
 
 
-def truth(evidence: Evidence) -> pd.Series:
-    """The grapes of the test part under the conditions that the work was done under."""
-    return load_wines(evidence.seed, evidence.settings).y_test
-
-
-def features(evidence: Evidence) -> pd.DataFrame:
-    """The test part under the conditions that the work was done under."""
-    return load_wines(evidence.seed, evidence.settings).X_test
-
-
+@remembered
 def found_variants(evidence: Evidence) -> list[Run]:
     """Finished runs of the experiment whose models differ from each other."""
     return variants(evidence, runs_of(evidence, EXPERIMENT), truth(evidence))
 
 
+@remembered
 def the_model(evidence: Evidence) -> RegisteredModel:
     """The registered model that is meant: the one of that name, else the only one there is."""
     with_versions = [model for model in evidence.registered if model.versions]
@@ -51,16 +46,14 @@ def the_model(evidence: Evidence) -> RegisteredModel:
     return named or RegisteredModel(name=NAME, created=0, description="")
 
 
+@remembered
 def best_versions(evidence: Evidence) -> list[ModelVersion]:
     """The versions that are the model of the best run, or of one as good."""
-    runs = runs_of(evidence, EXPERIMENT)
-    return [
-        version
-        for version in the_model(evidence).versions
-        if registered_models.is_of_the_best(evidence, version, runs, truth(evidence))
-    ]
+    versions, runs = the_model(evidence).versions, runs_of(evidence, EXPERIMENT)
+    return registered_models.of_the_best(evidence, versions, runs, truth(evidence))
 
 
+@remembered
 def chosen_versions(evidence: Evidence) -> list[ModelVersion]:
     """The versions that what comes after Task 2 is judged by: the best, else the one registered first.
 
@@ -69,6 +62,7 @@ def chosen_versions(evidence: Evidence) -> list[ModelVersion]:
     return best_versions(evidence) or list(the_model(evidence).versions[:1])
 
 
+@remembered
 def the_chosen(evidence: Evidence) -> ModelVersion:
     """The chosen version that came into use first; while none did, the first. There must be one."""
     chosen = {version.version: version for version in chosen_versions(evidence)}
@@ -139,7 +133,7 @@ def best_registered(evidence: Evidence) -> Outcome:
         return not_attempted(f"“{NAME}” has no version.", "Find the best run in code and register its model.")
     if model.name != NAME:
         return failed(
-            f"The registry has only “{model.name}”.",
+            f"The registry has only {quoted(model.name)}.",
             f"a registered model `{NAME}`, spelled just like that",
             "Register the model under that name.",
         )
@@ -171,8 +165,9 @@ def served(evidence: Evidence) -> Outcome:
             f"No endpoint `{ENDPOINT}` has served anything; there is {claims.listed(others) or 'none'}.",
             "Make it with the deployments client, and wait until it is ready.",
         )
-    entities = {f"{entity.model_name}, version {entity.version}" for one in own for entity in one.entities}
-    wanted = [f"{name}, version {version.version}" for version in chosen]
+    served = [entity for change in own for entity in change.entities]
+    entities = {f"{short(entity.model_name, 40)}, version {entity.version}" for entity in served}
+    wanted = [f"{short(name, 40)}, version {version.version}" for version in chosen]
     found = [one for one in wanted if one in entities]
     if found:
         return passed(f"“{ENDPOINT}” served {found[0]}.")
@@ -262,6 +257,7 @@ note.by_hand("note-doubts", "It names what speaks against it, or where the model
 note.by_hand("note-way-back", "It says how somebody notices that it is bad, and what to do then", 2, ("N4",))
 
 
+@remembered
 def _is_the_chosen(evidence: Evidence, number: int) -> bool:
     """Whether a version is the chosen one, or the same model registered once more."""
     chosen = the_chosen(evidence)
@@ -275,21 +271,25 @@ def _is_the_chosen(evidence: Evidence, number: int) -> bool:
     return number == chosen.version or same
 
 
+@remembered
 def _in_use(evidence: Evidence) -> list[tuple[int, int]]:
     """When (milliseconds) which version came into use, by alias or by stage, in the order of the history."""
     found, name = [], the_model(evidence).name
     for change in evidence.changes or ():
         if change.name != name:
             continue
-        if (change.kind, change.subject) == ("alias", ALIAS) and change.after:
-            found.append((change.time, int(change.after)))
+        number = None
+        if (change.kind, change.subject) == ("alias", ALIAS):
+            number = version_number(change.after)
         elif (change.kind, change.after) == ("stage", STAGE):
-            found.append((change.time, int(change.subject)))
+            number = version_number(change.subject)
+        if number is not None:
+            found.append((change.time, number))
     return found
 
 
 def _nothing_to_compare(found: list[Run]) -> Outcome:
-    count = f"only “{found[0].name}”" if found else "none"
+    count = f"only {quoted(found[0].name)}" if found else "none"
     return not_attempted(
         f"Of the finished runs, {count} counts as a variant.",
         "Log variants, each with its model, in runs of their own.",

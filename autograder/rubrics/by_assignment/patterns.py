@@ -4,21 +4,19 @@ import re
 from collections import Counter
 from importlib.metadata import version
 
-import pandas as pd
 from sklearn.metrics import recall_score
 
+from autograder.base.remember import remembered
+from autograder.base.text import quoted, short
 from autograder.data import load_flowers
 from autograder.evidence import Evidence, LoggedModel, Run
-from autograder.rubrics import claims, contents, crosschecks, questions, requirements
-from autograder.rubrics.autologging import is_autologged, missing_params
+from autograder.rubrics import claims, contents, crosschecks, questions
+from autograder.rubrics.claims import species as truth
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
+from autograder.rubrics.logged_by_mlflow import is_autologged, missing_params, required_lines, unread_format
 
 
-def truth(evidence: Evidence) -> pd.Series:
-    """The species of the test part under the conditions that the work was done under."""
-    return load_flowers(evidence.seed, evidence.settings).y_test
-
-
+@remembered
 def the_run(evidence: Evidence) -> Run | None:
     """The run with plots: the one that shows most of what is asked, rather one that was logged by hand.
 
@@ -28,6 +26,7 @@ def the_run(evidence: Evidence) -> Run | None:
     return max(found, key=lambda run: _completeness(evidence, run), default=None)
 
 
+@remembered
 def the_autologged(evidence: Evidence) -> Run | None:
     """The latest autologged run, rather one that also has a metric logged by hand, or is not nested."""
     return max(
@@ -37,13 +36,14 @@ def the_autologged(evidence: Evidence) -> Run | None:
     )
 
 
+@remembered
 def the_model(evidence: Evidence) -> LoggedModel | None:
     """The model whose environment was thought about: the latest of those that come nearest to it."""
     ready = [model for model in evidence.models if model.status == "READY"]
     return max(
         ready,
         key=lambda model: (
-            bool(requirements.lines(model, "pandas")),
+            bool(required_lines(model, "pandas")),
             model.declared.has_input_example,
             model.created,
         ),
@@ -95,7 +95,7 @@ def importance_drawn(evidence: Evidence, run: Run) -> Outcome:
     if contents.pictures(run, "importance"):
         return crosschecks.shows_bars(evidence, run, truth(evidence), "importance")
     return not_attempted(
-        f"The run “{run.name}” has no picture with “importance” in its name.",
+        f"The run {quoted(run.name)} has no picture with “importance” in its name.",
         "Draw a bar for each feature, and log the figure with mlflow.log_figure.",
     )
 
@@ -111,9 +111,9 @@ def described(evidence: Evidence) -> Outcome:
     if not model.declared.has_input_example:
         missing.append("input example")
     if not missing:
-        return passed(f"The model “{model.name}” says what it takes, and shows it.")
+        return passed(f"The model {quoted(model.name)} says what it takes, and shows it.")
     return failed(
-        f"The model “{model.name}” has no {' and no '.join(missing)}.",
+        f"The model {quoted(model.name)} has no {' and no '.join(missing)}.",
         "a model that says which columns it takes, and shows a row or two",
         "Pass log_model an input_example: MLflow infers the signature from it.",
     )
@@ -125,13 +125,13 @@ def pandas_required(evidence: Evidence) -> Outcome:
     if model is None:
         return _no_model()
     used = version("pandas")
-    lines = requirements.lines(model, "pandas")
+    lines = required_lines(model, "pandas")
     if f"pandas=={used}" in {re.sub(r"\s", "", line) for line in lines}:
-        return passed(f"The model “{model.name}” requires pandas=={used}.")
+        return passed(f"The model {quoted(model.name)} requires pandas=={used}.")
     step = "Pass log_model extra_pip_requirements, with the version taken from pandas.__version__."
     if not lines:
-        return not_attempted(f"No model requires pandas; “{model.name}” is the latest.", step)
-    return failed(f"The model “{model.name}” requires {claims.listed(lines)}.", f"pandas=={used}", step)
+        return not_attempted(f"No model requires pandas; {quoted(model.name)} is the latest.", step)
+    return failed(f"The model {quoted(model.name)} requires {claims.listed(lines)}.", f"pandas=={used}", step)
 
 
 @environment.criterion(
@@ -143,12 +143,14 @@ def pandas_required(evidence: Evidence) -> Outcome:
 def sklearn_kept(evidence: Evidence) -> Outcome:
     model = the_model(evidence)
     assert model is not None
-    lines, unread = requirements.lines(model, "scikit-learn"), requirements.unread_format(model)
+    lines, unread = required_lines(model, "scikit-learn"), unread_format(model)
     if not unread and any(re.fullmatch(r"scikit-learn\s*==\s*[\w.]+", line) for line in lines):
-        return passed(f"The model “{model.name}” requires {lines[0]}, too.")
-    why = f" Its file was written by {unread}, and nothing in the list can read that." if unread else ""
+        return passed(f"The model {quoted(model.name)} requires {short(lines[0])}, too.")
+    why = (
+        f" Its file was written by {short(unread)}, and nothing in the list can read that." if unread else ""
+    )
     return failed(
-        f"The model “{model.name}” requires {claims.listed(model.declared.requirements)}.{why}",
+        f"The model {quoted(model.name)} requires {claims.listed(model.declared.requirements)}.{why}",
         "the packages that MLflow lists by itself, and pandas beside them",
         "extra_pip_requirements adds to what MLflow lists; pip_requirements replaces all of it.",
     )
@@ -164,9 +166,9 @@ def autologged(evidence: Evidence) -> Outcome:
         )
     missing = missing_params(evidence, run)
     if not missing:
-        return passed(f"MLflow logged {len(run.params)} parameters of “{run.name}” by itself.")
+        return passed(f"MLflow logged {len(run.params)} parameters of {quoted(run.name)} by itself.")
     return failed(
-        f"The run “{run.name}” lacks parameters of its model: {claims.listed(missing)}.",
+        f"The run {quoted(run.name)} lacks parameters of its model: {claims.listed(missing)}.",
         "what autologging logs: every parameter of the model, also those that were left alone",
         step,
     )
@@ -199,7 +201,7 @@ def recall_logged(evidence: Evidence, run: Run) -> Outcome:
     tables = [table for file in found if (table := contents.numbers_by(file, species)) is not None]
     step = "Pass mlflow.log_dict a dictionary with the species as keys, and a file name with “recall” in it."
     if not found:
-        return not_attempted(f"The run “{run.name}” has no file with “recall” in its name.", step)
+        return not_attempted(f"The run {quoted(run.name)} has no file with “recall” in its name.", step)
     if not tables:
         return failed(
             f"{claims.listed(file.path for file in found)} lacks one of {claims.listed(species)}.",
@@ -228,14 +230,14 @@ def mistakes_logged(evidence: Evidence, run: Run) -> Outcome:
     found = contents.named(run, "mistake")
     step = "Pass mlflow.log_table a DataFrame with the columns `species` and `predicted`, and a file name."
     if not found:
-        return not_attempted(f"The run “{run.name}” has no file with “mistake” in its name.", step)
+        return not_attempted(f"The run {quoted(run.name)} has no file with “mistake” in its name.", step)
     read = {file.path: rows for file in found if (rows := contents.rows_of(file))}
     columns = ("species", "predicted")
     tables = {path: pairs for path, rows in read.items() if (pairs := contents.counted(rows, columns))}
     if not tables:
         path, rows = list(read.items())[-1] if read else (found[-1].path, [])
         return failed(
-            f"“{path}” has {claims.listed(rows[0]) if rows else 'no row'}.",
+            f"{quoted(path)} has {claims.listed(rows[0]) if rows else 'no row'}.",
             "a table with the columns `species` and `predicted`, a row for each mistake",
             step,
         )
@@ -244,7 +246,7 @@ def mistakes_logged(evidence: Evidence, run: Run) -> Outcome:
     actual: contents.Counts = Counter(pair for pair in pairs_of if pair[0] != pair[1])
     for path, pairs in tables.items():
         if contents.is_some_times(pairs, actual):
-            return passed(f"“{path}” has the {actual.total()} mistakes of the run's model.")
+            return passed(f"{quoted(path)} has the {actual.total()} mistakes of the run's model.")
     path, pairs = list(tables.items())[-1]
     same, more = pairs.total() == actual.total(), pairs.total() > actual.total()
     again = (
@@ -252,7 +254,7 @@ def mistakes_logged(evidence: Evidence, run: Run) -> Outcome:
         "again for a new run, or take another file name with “mistake” in it."
     )
     return failed(
-        f"“{path}” has {pairs.total()} rows{', but of other mistakes' if same else ''}; the run's "
+        f"{quoted(path)} has {pairs.total()} rows{', but of other mistakes' if same else ''}; the run's "
         f"model makes {actual.total()} mistakes on the test part.",
         "one row for each flower of the test part whose prediction is not its species",
         "Choose the rows where y_test and the predictions of the run's own model differ."
@@ -270,12 +272,12 @@ def _reaches(evidence: Evidence, metric: str) -> Outcome:
     run = _autologged(evidence)
     if metric not in run.metrics:
         return not_attempted(
-            f"The run “{run.name}” has {claims.listed(sorted(run.metrics))}, and no `{metric}`.",
+            f"The run {quoted(run.name)} has {claims.listed(sorted(run.metrics))}, and no `{metric}`.",
             f"Compute the {metric} on X_test and y_test, and log it in the same run as `{metric}`.",
         )
     if claims.scoring_of(evidence, run) is None:
         return failed(
-            f"The run “{run.name}” has no model that could be asked.",
+            f"The run {quoted(run.name)} has no model that could be asked.",
             "the model that autologging logs",
             "Train a scikit-learn model while autologging is on, with its models (log_models) left on.",
         )

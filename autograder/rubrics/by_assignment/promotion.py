@@ -2,20 +2,16 @@
 
 from dataclasses import replace
 
-import pandas as pd
-
+from autograder.base.remember import remembered
+from autograder.base.text import quoted
 from autograder.data import load_flowers
 from autograder.evidence import Change, Evidence, ModelVersion, RegisteredModel, find_registered
 from autograder.rubrics import crosschecks, registered_models
+from autograder.rubrics.claims import species as truth
 from autograder.rubrics.evaluations import ended, is_evaluated, is_marked, shown_by, still_running
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
 
 NAME = "IrisRandomForest"
-
-
-def truth(evidence: Evidence) -> pd.Series:
-    """The species of the test part under the conditions that the work was done under."""
-    return load_flowers(evidence.seed, evidence.settings).y_test
 
 
 def limit(evidence: Evidence) -> float:
@@ -23,17 +19,20 @@ def limit(evidence: Evidence) -> float:
     return evidence.settings.threshold("05-promotion", "log_loss")
 
 
+@remembered
 def the_model(evidence: Evidence) -> RegisteredModel:
     """The registered model that the exercise itself makes; one without versions before it has."""
     return find_registered(evidence, NAME) or RegisteredModel(name=NAME, created=0, description="")
 
 
+@remembered
 def the_version(evidence: Evidence, role: str) -> ModelVersion | None:
     """The latest version that the exercise itself registered as “current”, “newer” or “release”."""
     of_role = [version for version in the_model(evidence).versions if version.tags.get("role") == role]
     return of_role[-1] if of_role else None
 
 
+@remembered
 def the_release(evidence: Evidence) -> ModelVersion | None:
     """The version that was released after the newer one; None while it was not.
 
@@ -130,9 +129,9 @@ def note_links(evidence: Evidence) -> Outcome:
     if told.status is not Status.PASSED:
         return told
     others = [run for run in evidence.runs if run.run_id in written]
-    named = f"the run “{others[0].name}”, which does not evaluate it" if others else "no run by its id"
+    named = f"the run {quoted(others[0].name)}, which does not evaluate it" if others else "no run by its id"
     return failed(
-        f"The description of {where} says “{written[:120]}” and names {named}.",
+        f"The description of {where} says {quoted(written, 120)} and names {named}.",
         "the id of the run that evaluated this version, so that a reader finds it",
         "Put run.info.run_id into the text with an f-string.",
     )

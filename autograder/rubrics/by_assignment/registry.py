@@ -1,10 +1,19 @@
 """What 04-registry asks: the best candidate registered, described, a second version, and each loaded back."""
 
-import pandas as pd
-
+from autograder.base.remember import remembered
+from autograder.base.text import quoted
 from autograder.data import load_flowers
-from autograder.evidence import Evidence, ModelVersion, RegisteredModel, Run, find_registered
+from autograder.evidence import (
+    Evidence,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+    find_registered,
+    model_of_version,
+    runs_of_model,
+)
 from autograder.rubrics import claims, crosschecks, registered_models
+from autograder.rubrics.claims import species as truth
 from autograder.rubrics.language import Outcome, Rubric, failed, not_attempted, passed
 from autograder.rubrics.variants import shortcomings
 from autograder.workspace.candidates import ROLE
@@ -13,11 +22,7 @@ NAME = "IrisRandomForest"
 ALIAS = "best"
 
 
-def truth(evidence: Evidence) -> pd.Series:
-    """The species of the test part under the conditions that the work was done under."""
-    return load_flowers(evidence.seed, evidence.settings).y_test
-
-
+@remembered
 def the_model(evidence: Evidence) -> RegisteredModel | None:
     """The registered model that is meant: the one of that name, else the only one there is."""
     with_versions = [model for model in evidence.registered if model.versions]
@@ -27,25 +32,24 @@ def the_model(evidence: Evidence) -> RegisteredModel | None:
     return with_versions[0] if len(with_versions) == 1 else None
 
 
+@remembered
 def candidates(evidence: Evidence) -> list[Run]:
     """The runs that the exercise itself logs."""
     return [run for run in evidence.runs if ROLE.items() <= run.tags.items()]
 
 
+@remembered
 def the_first_version(evidence: Evidence) -> ModelVersion | None:
     """The version that Task 1 makes: of a best candidate's model, else the first there is."""
     model = the_model(evidence)
     if model is None or not model.versions:
         return None
-    of_best = [
-        version
-        for version in model.versions
-        if registered_models.is_of_the_best(evidence, version, candidates(evidence), truth(evidence))
-    ]
+    of_best = registered_models.of_the_best(evidence, model.versions, candidates(evidence), truth(evidence))
     # work that was done counts, also where the same model was registered again
     return max(of_best, key=lambda version: (_shown(version), version.version), default=model.versions[0])
 
 
+@remembered
 def the_other_version(evidence: Evidence) -> ModelVersion | None:
     """The version that Task 3 makes: another model than some version's, and none that a candidate logged.
 
@@ -60,10 +64,11 @@ def the_other_version(evidence: Evidence) -> ModelVersion | None:
     return max(own, key=lambda version: (not _untrue(evidence, version), version.version), default=None)
 
 
+@remembered
 def _untrue(evidence: Evidence, version: ModelVersion) -> list[Outcome]:
     """What the run of a version does not say, or says wrongly."""
-    runs = [run for run in evidence.runs if registered_models.is_made_from(evidence, version, run)]
-    if runs:
+    model = model_of_version(evidence, version)
+    if runs := runs_of_model(evidence, model) if model else []:
         return shortcomings(evidence, runs[0], truth(evidence), metrics=("log_loss",))
     found = f"The model of version {version.version} was logged outside any run."
     step = "Call log_model inside `with mlflow.start_run(...)`, and log both there, too."
@@ -90,7 +95,7 @@ load_back = rubric.task("load-back", "Load it back in three ways", section="load
 def registered(evidence: Evidence) -> Outcome:
     model = find_registered(evidence, NAME)
     if model and model.versions:
-        return passed(f"“{NAME}” has version {', '.join(str(v.version) for v in model.versions)}.")
+        return passed(f"“{NAME}” has version {', '.join(str(v.version) for v in model.versions[:20])}.")
     if not evidence.registered:
         return not_attempted("The registry is empty.", "Register the model of the best candidate.")
     if model:
@@ -111,12 +116,12 @@ def best_registered(evidence: Evidence) -> Outcome:
     model = the_model(evidence)
     if model is None or not model.versions:
         return _nothing_registered()
-    for version in model.versions:
-        if registered_models.is_of_the_best(evidence, version, candidates(evidence), truth(evidence)):
-            run = next(
-                run for run in candidates(evidence) if registered_models.is_made_from(evidence, version, run)
-            )
-            return passed(f"Version {version.version} is the model of “{run.name}”, the best candidate.")
+    for version in registered_models.of_the_best(
+        evidence, model.versions, candidates(evidence), truth(evidence)
+    ):
+        made = (run for run in candidates(evidence) if registered_models.is_made_from(evidence, version, run))
+        run = next(made)
+        return passed(f"Version {version.version} is the model of {quoted(run.name)}, the best candidate.")
     reference = f"models:/{model.name}/{model.versions[0].version}"
     return crosschecks.version_is_of_the_best(
         evidence, reference, candidates(evidence), "log_loss", truth(evidence)
@@ -129,7 +134,7 @@ def model_described(evidence: Evidence) -> Outcome:
     if model is None:
         return _nothing_registered()
     return registered_models.is_a_sentence(
-        model.description, f"the registered model “{model.name}”", "client.update_registered_model"
+        model.description, f"the registered model {quoted(model.name)}", "client.update_registered_model"
     )
 
 
@@ -178,15 +183,17 @@ def second_version(evidence: Evidence) -> Outcome:
     if model is None:
         return _nothing_registered()
     if len(model.versions) > 1:
-        return passed(f"“{model.name}” has {len(model.versions)} versions.")
+        return passed(f"{quoted(model.name)} has {len(model.versions)} versions.")
     others = [other.name for other in evidence.registered if other.name != model.name and other.versions]
     if others:
         return failed(
-            f"“{model.name}” has one version; the other model is registered as {claims.listed(others)}.",
-            f"a second version of “{model.name}”",
+            f"{quoted(model.name)} has one version; the other is registered as {claims.listed(others)}.",
+            f"a second version of {quoted(model.name)}",
             "Register the second model under the very same name.",
         )
-    return not_attempted(f"“{model.name}” has one version.", "Train another model and register it, too.")
+    return not_attempted(
+        f"{quoted(model.name)} has one version.", "Train another model and register it, too."
+    )
 
 
 @second.criterion("A version is another model, which you trained", 2, ("C2", "S7"), needs=("second-version",))
@@ -205,12 +212,12 @@ def different_models(evidence: Evidence) -> Outcome:
         )
     if len(set(kinds.values())) > 1:
         return failed(
-            f"The {len(model.versions)} versions of “{model.name}” are all models of the candidates.",
+            f"The {len(model.versions)} versions of {quoted(model.name)} are all models of the candidates.",
             "a version whose model you trained and logged yourself",
             "Train another model, log it in a run of its own, and register the one that you just logged.",
         )
     return failed(
-        f"The versions of “{model.name}” that could be loaded are all the same model.",
+        f"The versions of {quoted(model.name)} that could be loaded are all the same model.",
         "a second version with other hyperparameters, or of another kind",
         "Train another model, log it, and register the one that you have just logged.",
     )
@@ -249,7 +256,7 @@ def alias_on_best(evidence: Evidence) -> Outcome:
     if ALIAS not in model.aliases:
         others = f"only {claims.listed(model.aliases)}" if model.aliases else "no alias"
         return not_attempted(
-            f"“{model.name}” has {others}.",
+            f"{quoted(model.name)} has {others}.",
             f"Set the alias `{ALIAS}` on the version with the lower log_loss.",
         )
     chosen, losses = model.aliases[ALIAS], registered_models.losses(evidence, model, truth(evidence))

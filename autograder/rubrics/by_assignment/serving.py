@@ -1,13 +1,13 @@
 """What 06-serving asks: an endpoint, calls in two forms, two errors on purpose, a new version rolled out."""
 
-import pandas as pd
-
+from autograder.base.remember import remembered
+from autograder.base.text import quoted, short
 from autograder.data import load_flowers
 from autograder.evidence import Evidence, find_registered
 from autograder.evidence.workspace_facts import Endpoint, EndpointChange, Request, ServedEntity
 from autograder.rubrics import claims
-from autograder.rubrics import endpoint_history as endpoints
 from autograder.rubrics import served_calls as calls
+from autograder.rubrics.claims import flowers as features
 from autograder.rubrics.language import Outcome, Rubric, failed, not_attempted, passed
 
 ENDPOINT = "iris-endpoint"
@@ -19,29 +19,27 @@ FEWEST_CALLS = 10
 TOGETHER, ALONE = (90, 10), (0, 100)
 
 
-def features(evidence: Evidence) -> pd.DataFrame:
-    """The test part under the conditions that the work was done under."""
-    return load_flowers(evidence.seed, evidence.settings).X_test
-
-
+@remembered
 def the_endpoint(evidence: Evidence) -> Endpoint | None:
     """The endpoint that is meant: the one of that name, else the only one; also as it was when deleted."""
-    gone = endpoints.deleted(evidence)
+    gone = calls.deleted(evidence)
     named = [endpoint for endpoint in (*evidence.endpoints, *gone) if endpoint.name == ENDPOINT]
     found = named or list(evidence.endpoints) or gone
     return found[0] if len(found) == 1 else None
 
 
+@remembered
 def versions(evidence: Evidence, role: str) -> set[int]:
     """The versions that the exercise registered as “current” or “newer”."""
     model = find_registered(evidence, NAME)
     return {v.version for v in model.versions if v.tags.get("role") == role} if model else set()
 
 
+@remembered
 def histories(evidence: Evidence) -> list[list[EndpointChange]]:
     """What the endpoint served, one after the other, for each time that it was made and served anything."""
     endpoint = the_endpoint(evidence)
-    return [life for life in endpoints.lives(evidence, endpoint.name) if life] if endpoint else []
+    return [life for life in calls.lives(evidence, endpoint.name) if life] if endpoint else []
 
 
 def shares(evidence: Evidence, entities: tuple[ServedEntity, ...], routes: dict[str, int]) -> tuple[int, int]:
@@ -54,6 +52,7 @@ def shares(evidence: Evidence, entities: tuple[ServedEntity, ...], routes: dict[
     return percent["current"], percent["newer"]
 
 
+@remembered
 def own_calls(evidence: Evidence, percent: tuple[int, int] | None = None) -> list[Request]:
     """The answered calls of the endpoint: all, or those made while the calls were shared like this."""
     endpoint = the_endpoint(evidence)
@@ -62,7 +61,7 @@ def own_calls(evidence: Evidence, percent: tuple[int, int] | None = None) -> lis
     answered = list(calls.answered(evidence, endpoint.name))
     if percent is None:
         return answered
-    times = endpoints.periods(
+    times = calls.periods(
         evidence, endpoint.name, lambda change: shares(evidence, change.entities, change.routes) == percent
     )
     return [
@@ -72,6 +71,7 @@ def own_calls(evidence: Evidence, percent: tuple[int, int] | None = None) -> lis
     ]
 
 
+@remembered
 def refused_calls(evidence: Evidence, status: int) -> list[Request]:
     """The calls of the endpoint that got this status."""
     endpoint = the_endpoint(evidence)
@@ -100,7 +100,7 @@ rollout_task = rubric.task("rollout", "Take the new version into traffic", secti
 @endpoint_task.criterion(f"There is an endpoint `{ENDPOINT}`, and it is ready", 3, ("S5", "C3"))
 def endpoint_made(evidence: Evidence) -> Outcome:
     endpoint = next((one for one in evidence.endpoints if one.name == ENDPOINT), None)
-    if endpoint is None and any(one.name == ENDPOINT for one in endpoints.deleted(evidence)):
+    if endpoint is None and any(one.name == ENDPOINT for one in calls.deleted(evidence)):
         return failed(
             f"“{ENDPOINT}” was made, and deleted again.",
             "an endpoint that is READY when the notebook ends",
@@ -116,7 +116,7 @@ def endpoint_made(evidence: Evidence) -> Outcome:
         return not_attempted("The workspace has no endpoint.", "Make one with client.create_endpoint.")
     if endpoint.ready != "READY":
         return failed(
-            f"“{ENDPOINT}” is {endpoint.ready}.",
+            f"“{ENDPOINT}” is {short(endpoint.ready)}.",
             "an endpoint that is READY",
             "Look at what it says under `state` and in its served entities; a model that cannot be loaded is "
             "named there. Then wait until it is ready before the notebook goes on.",
@@ -216,7 +216,7 @@ def ninety_ten(evidence: Evidence) -> Outcome:
             "What the endpoint serves was never changed.", "Give the newer version 10 percent of the calls."
         )
     return failed(
-        f"After the first, it served {'; then '.join(_told(change) for change in changes[1:])}.",
+        f"After the first, it served {'; then '.join(_told(change) for change in changes[1:6])}.",
         "90 percent to `current` and 10 to `newer`, before the newer one gets all",
         "Serve both versions, with a route for each by the name of its entity.",
     )
@@ -286,9 +286,9 @@ def _was_read(evidence: Evidence, status: int, met: list[Request]) -> Outcome:
         )
     logged = max(runs, key=lambda run: run.start_time).params[name]
     if logged.strip() in {calls.error_code(call) for call in met} - {""}:
-        return passed(f"The run says “{logged}”, as the answer did.")
+        return passed(f"The run says {quoted(logged)}, as the answer did.")
     return failed(
-        f"The run says {name} = “{logged}”, which is not what the answer said.",
+        f"The run says {name} = {quoted(logged)}, which is not what the answer said.",
         f"the `error_code` in the answer of a call that got {status}",
         'Take it from the answer in code: answer.json()["error_code"].',
     )

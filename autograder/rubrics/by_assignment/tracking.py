@@ -1,10 +1,11 @@
 """What 01-tracking asks: an experiment, a first run, a model that loads again, variants, the best."""
 
-import pandas as pd
-
+from autograder.base.remember import remembered
+from autograder.base.text import quoted, short
 from autograder.data import load_flowers
 from autograder.evidence import Evidence, Run
 from autograder.rubrics import claims, crosschecks, questions
+from autograder.rubrics.claims import species as truth
 from autograder.rubrics.language import Outcome, Rubric, Status, failed, not_attempted, passed
 from autograder.rubrics.variants import can_be_told_apart, runs_of, shortcomings, variants
 
@@ -13,22 +14,20 @@ FIRST_FOREST = {"n_estimators": "120", "max_depth": "2"}
 FOREST = "RandomForestClassifier"
 
 
-def truth(evidence: Evidence) -> pd.Series:
-    """The species of the test part under the seed that the work was done with."""
-    return load_flowers(evidence.seed, evidence.settings).y_test
-
-
+@remembered
 def the_first_run(evidence: Evidence) -> Run | None:
     """The run of the forest that task 2 asks for: of those that log its parameters, the most complete."""
     asked = [run for run in evidence.runs if questions.logs_params(run, FIRST_FOREST).status is Status.PASSED]
     return max(asked or evidence.runs[:1], key=lambda run: _completeness(evidence, run), default=None)
 
 
+@remembered
 def project_runs(evidence: Evidence) -> list[Run]:
     """The runs in the project's experiment; all of them where the project has none."""
     return runs_of(evidence, EXPERIMENT)
 
 
+@remembered
 def other_variants(evidence: Evidence) -> list[Run]:
     """Finished runs besides the first whose models differ from the first and from each other."""
     return variants(evidence, project_runs(evidence), truth(evidence), besides=the_first_run(evidence))
@@ -120,7 +119,7 @@ def params_match(evidence: Evidence, run: Run) -> Outcome:
     carries = all(claims.carried(scoring.params, name) for name in FIRST_FOREST)
     if not scoring.final_estimator.endswith(f".{FOREST}") or not carries:
         return failed(
-            f"The model of “{run.name}” is a {scoring.final_estimator.rpartition('.')[2]}.",
+            f"The model of {quoted(run.name)} is a {scoring.final_estimator.rpartition('.')[2]}.",
             f"a {FOREST} with the parameters that the run logs",
             f"Train a {FOREST} with them, alone or as the last step of a pipeline, and log that.",
         )
@@ -154,7 +153,7 @@ def two_variants(evidence: Evidence) -> Outcome:
     count = "1 further run" if len(others) == 1 else f"{len(others)} further runs"
     return failed(
         f"Besides the first run, “{EXPERIMENT}” has {count}; {'one' if found else 'none'} counts as a "
-        f"variant.{f' A model could not be used: {errors[0]}.' if errors else ''}",
+        f"variant.{f' A model could not be used: {short(errors[0], 200)}.' if errors else ''}",
         "two finished runs, each with a model that loads again and whose hyperparameters differ from the "
         "first one's and from each other's",
         "Log each variant in a run of its own, with its model.",
@@ -182,7 +181,7 @@ def best_marked(evidence: Evidence) -> Outcome:
         return not_attempted("No run carries the tag `best`.", "Find the best run and tag it, in code.")
     losses = {run.metrics.get("log_loss") for run in marked}
     if len(marked) == 1 or (len(losses) == 1 and None not in losses):
-        return passed(f"“{marked[0].name}” is marked as the best.")
+        return passed(f"{quoted(marked[0].name)} is marked as the best.")
     return failed(
         f"{len(marked)} different runs are marked: {claims.listed(run.name for run in marked)}.",
         "one run that carries best = true",
@@ -201,7 +200,7 @@ def best_is_best(evidence: Evidence) -> Outcome:
     ]
     if marked.status != "FINISHED":
         return failed(
-            f"The marked run “{marked.name}” is {marked.status}.",
+            f"The marked run {quoted(marked.name)} is {marked.status}.",
             "a run that is FINISHED, with its model",
             "Mend what made it fail or delete it, then choose among the others.",
         )
@@ -211,18 +210,18 @@ def best_is_best(evidence: Evidence) -> Outcome:
             "reaches; there is nothing to compare.",
             "Log the log_loss and the model of every variant.",
         )
-    if marked not in known:
+    if marked.run_id not in {run.run_id for run in known}:
         return failed(
-            f"The log_loss of the marked run “{marked.name}” is not explained by a model in it.",
+            f"The log_loss of the marked run {quoted(marked.name)} is not explained by a model in it.",
             f"a run of “{EXPERIMENT}” with its model and the log_loss that this reaches",
             "Choose among the runs that have both.",
         )
     best = claims.best_runs(known, "log_loss", lower_is_better=True, margin=claims.BEST_MARGIN)
     own, lowest = marked.metrics["log_loss"], best[0].metrics["log_loss"]
-    if marked in best:
-        return passed(f"“{marked.name}” has log_loss {own:.4f}; no run has a clearly lower one.")
+    if marked.run_id in {run.run_id for run in best}:
+        return passed(f"{quoted(marked.name)} has log_loss {own:.4f}; no run has a clearly lower one.")
     return failed(
-        f"“{marked.name}” has log_loss {own:.4f}; “{best[0].name}” has {lowest:.4f}.",
+        f"{quoted(marked.name)} has log_loss {own:.4f}; {quoted(best[0].name)} has {lowest:.4f}.",
         "the run with the lowest log_loss (lower is better)",
         "Order the runs by log_loss, ascending, and take the first.",
     )
