@@ -18,10 +18,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from autograder.base.text import plain
+from autograder.base.text import plain, size
 from autograder.sandbox import NoSandbox, check_sandbox
 from autograder.sandbox.find_bwrap import find_bwrap
-from autograder.sandbox.limits import size
 from autograder.workspace.prepared import kept_store
 
 PACKAGE = "mlflow-teaching-kit"

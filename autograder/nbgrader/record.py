@@ -12,7 +12,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import find_all_files, is_grade, is_solution
 
 from autograder import evidence, grading
-from autograder.base.text import one_line
+from autograder.base.text import one_line, size
 from autograder.evidence import Evidence, StoreError
 from autograder.grading import Report, grade, ungraded
 from autograder.nbgrader.config import EVIDENCE_FILES
@@ -20,7 +20,6 @@ from autograder.nbgrader.course_files import Submission
 from autograder.pipeline.collect import collect
 from autograder.reports import report_html, report_text
 from autograder.sandbox import run_notebook
-from autograder.sandbox.limits import size
 
 
 class ExecuteAndGrade(NbGraderPreprocessor):
