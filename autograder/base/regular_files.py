@@ -19,6 +19,13 @@ CHUNK = 1 << 20
 LONGEST_SHOWN = 100
 #: What goes wrong because of this machine, and not because of what the folder holds.
 OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -42,13 +49,14 @@ class Maximum:
 class Choice:
     """Which entries are copied, where to, and in which order.
 
-    ``place`` gives the target of a path, ``skip`` says which names are passed over without a word, and
-    ``order`` sorts the names in a folder: what comes last is left behind first.
+    ``place`` gives the target of a path. ``skip`` says which entries are passed over without a word and
+    ``order`` sorts those of a folder, what comes last being left behind first: both get a name, and whether
+    it is a folder's.
     """
 
     place: Callable[[Path], Path]
-    skip: Callable[[str], bool] = lambda name: False
-    order: Callable[[str], Any] = str
+    skip: Callable[[str, bool], bool] = lambda name, is_folder: False
+    order: Callable[[str, bool], Any] = lambda name, is_folder: name
 
 
 class _Full(Exception):
@@ -99,15 +107,19 @@ class _Copy:
 
     def _folder(self, folder: int, path: Path, depth: int) -> None:
         self.choice.place(path).mkdir(parents=True, exist_ok=True)
-        for name in sorted(os.listdir(folder), key=self.choice.order):
-            if self.choice.skip(name):
-                continue
+        for _, name in self._chosen(folder):
             self.entries_left -= 1
             if self.entries_left < 0:
                 self._refuse(path / name, f"there are more than {self.maximum.entries:,} files")
                 raise _Full
             with self._refusing(path / name):
                 self._entry(folder, name, path / name, depth)
+
+    def _chosen(self, folder: int) -> list[tuple[Any, str]]:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        choice = self.choice
+        return sorted((choice.order(*entry), entry[0]) for entry in found if not choice.skip(*entry))
 
     def _entry(self, folder: int, name: str, path: Path, depth: int) -> None:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -122,9 +134,9 @@ class _Copy:
             finally:
                 os.close(below)
         elif not stat.S_ISREG(found.st_mode):
-            self._refuse(path, "it is a link, a pipe, a socket or a device")
+            self._refuse(path, f"it is {KINDS.get(stat.S_IFMT(found.st_mode), 'no regular file')}")
         elif self.maximum.own_names_only and found.st_nlink > 1:
-            self._refuse(path, "it is a hard link: the same file has another name")
+            self._refuse(path, "it is a hard link")
         else:
             self._file(folder, name, path)
 
@@ -135,6 +147,7 @@ class _Copy:
                 return
             target = self.choice.place(path)
             target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
             why = ""
             with target.open("xb") as writable:
                 of_this_one = 0

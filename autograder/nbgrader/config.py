@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from autograder.nbgrader.handed_in import look_into_every_folder
-
 #: What a notebook's run leaves beside it. It is evidence, kept elsewhere: a submitted store is set
 #: aside, and neither ``autograded/`` nor ``feedback/`` hands one out.
 EVIDENCE_FILES = ["mlflow.db", "mlflow.db-*", "*.db", "mlruns", "mlartifacts", "workspace", "tables"]
@@ -44,8 +42,9 @@ def configure(c: Any, every_folder: bool = True) -> None:
     With ``every_folder`` a submission whose notebook is not where nbgrader looks for one is graded, or
     gets a verdict, too. Without, nbgrader's own search is left as it is.
     """
-    if every_folder:
-        look_into_every_folder()
+    from autograder.nbgrader.replaced import replace_functions
+
+    replace_functions(every_folder)
     c.CourseDirectory.source_directory = "solutions"
     c.CourseDirectory.release_directory = "exercises"
     c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", *EVIDENCE_FILES]
