@@ -19,7 +19,7 @@ from autograder.base.text import one_line
 from autograder.data.settings import Conditions, load_settings
 from autograder.nbgrader.course_files import NOTEBOOKS, Course, Submission
 from autograder.nbgrader.generate import register, source_folder
-from autograder.nbgrader.gradebook import make_gradebook, start_at_zero
+from autograder.nbgrader.gradebook import forget_time, make_gradebook, start_at_zero
 from autograder.nbgrader.handed_at import handed_at
 from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.intake import NotAFolder, take_in
@@ -154,9 +154,9 @@ class SubmissionExporter(NotebookExporter):
             time = handed_at(folder)
             if time.note:
                 self.submission.at_intake.append(time.note)
-            start_at_zero(
-                self.converter.coursedir, ids["assignment"], ids["student"], forget_time=time.unreadable
-            )
+            start_at_zero(self.converter.coursedir, ids["assignment"], ids["student"])
+            if time.unreadable:
+                forget_time(self.converter.coursedir, ids["assignment"], ids["student"])
             self._take_in(folder)
             self.course.write_verdict(self.submission, self.rubric)
         except Exception as error:

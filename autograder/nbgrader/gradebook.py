@@ -24,22 +24,24 @@ def make_gradebook(coursedir: CourseDirectory) -> None:
     new.replace(path)
 
 
-def start_at_zero(
-    coursedir: CourseDirectory, assignment: str, student: str, forget_time: bool = False
-) -> None:
+def start_at_zero(coursedir: CourseDirectory, assignment: str, student: str) -> None:
     """Give every grade of a submission 0 automatic points and flag it for a person.
 
-    A score that a person gave by hand stays; nbgrader keeps it beside the automatic one. With
-    ``forget_time`` the submission is no longer late: the time of an earlier one says nothing about it.
+    A score that a person gave by hand stays; nbgrader keeps it beside the automatic one.
     """
     with warnings.catch_warnings(), Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own way of making a submission warns
         gradebook.update_or_create_student(student)
         submission = gradebook.update_or_create_submission(assignment, student)
-        if forget_time:
-            submission.timestamp = None
         for notebook in submission.notebooks:
             for grade in notebook.grades:
                 grade.auto_score = 0.0
                 grade.needs_manual_grade = True
+        gradebook.db.commit()
+
+
+def forget_time(coursedir: CourseDirectory, assignment: str, student: str) -> None:
+    """Forget when a submission was handed in: the time of an earlier one says nothing about this one."""
+    with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+        gradebook.find_submission(assignment, student).timestamp = None
         gradebook.db.commit()
