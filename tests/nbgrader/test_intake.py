@@ -272,7 +272,7 @@ def test_a_time_is_read(handed_in: Path, content: bytes, time: str) -> None:
         (b"\xff\xfe", "it is empty"),
         (b"13:00", "it says “13:00”"),
         (b"nonsense", "it says “nonsense”"),
-        (b"2026-07-02 13:00:00 IST", "its time zone IST is unknown, or means several"),
+        (b"2026-07-02 13:00:00 CST", "its time zone CST is unknown, or means several"),
         (b"2026-07-02 13:00:00 Nowhere/City", "its time zone Nowhere/City is unknown"),
         (b"9999-12-31 23:59:59 -1200", "it says “9999-12-31"),
         (b"1" * 100_000_000, "it has more than 200 bytes"),
