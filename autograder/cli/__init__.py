@@ -8,7 +8,6 @@ or is not ready, 2 for a usage error,
 import shlex
 import sys
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -161,12 +160,16 @@ def grade(
     """Grade a class with nbgrader and show what became of it; interrupted, it goes on when run again."""
     from autograder.course import grade_class as batch
     from autograder.nbgrader.course_files import Course
+    from autograder.nbgrader.one_batch import GradedAlready
 
     folder, console = Course(course.resolve()), Console()
-    if not folder.handed_in(_known(assignment), student):
+    if not folder.submissions(_known(assignment), student):
         raise _nothing_there(folder.root, assignment, student)
     try:
         status = batch.grade_class(batch.Batch(folder, assignment, student, force, unsafe), console)
+    except GradedAlready as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(NOT_GRADED) from None
     except KeyboardInterrupt:
         again = shlex.join(word for word in sys.argv[1:] if word != "--force")
         typer.echo(f"\nStopped. Nothing is lost: `mlflow-kit {again}` goes on where this was.", err=True)
@@ -188,7 +191,7 @@ def _show_results(root: Path, assignment: str, student: str = "*", failed: bool 
     from autograder.nbgrader.course_files import Course
     from autograder.reports import VerdictKind, class_table
 
-    verdicts = [v for v in Course(root).verdicts(assignment) if fnmatchcase(v.student, student)]
+    verdicts = Course(root).verdicts(assignment, student)
     if not verdicts:
         raise _nothing_there(root, assignment, student)
     try:

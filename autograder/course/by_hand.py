@@ -60,10 +60,11 @@ def _with_hand_grades(verdict: Verdict, gradebook: Gradebook) -> Verdict:
         verdict = replace(verdict, earned=submission.score, tasks=tasks)
     if not grades or submission.needs_manual_grade:
         return verdict
+    repaired = not f"{verdict.because}; ".startswith(f"{WAITS}; ")
     notes = [note for note in verdict.because.split("; ") if note and note != WAITS]
     if given:
         notes.append(f"a person graded {', '.join(name for name in verdict.tasks if name in given)}")
-    elif notes:
+    elif notes and repaired:
         return verdict  # cells were put back, say: a person should look
     next_step = "" if verdict.kind is VerdictKind.UNGRADED else verdict.next_step
     return replace(verdict, kind=VerdictKind.GRADED, because="; ".join(notes), next_step=next_step)

@@ -22,9 +22,8 @@ from rich.text import Text
 
 from autograder.base.addresses import without_password
 from autograder.base.startup import NO_PROXY, THIS_MACHINE, found_no_proxy, names_this_machine, without_proxy
-from autograder.base.text import plain
+from autograder.base.text import plain, size
 from autograder.sandbox.find_bwrap import NoSandbox, find_bwrap
-from autograder.sandbox.limits import size
 from autograder.sandbox.probe import check_sandbox
 from autograder.workspace.prepared import kept_store
 

@@ -1,5 +1,6 @@
 """Grade a class with stock nbgrader: watched, taken up where it was interrupted, ended by no submission."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from rich.progress import (
 
 from autograder.base.text import plain
 from autograder.nbgrader.course_files import KEPT, Course
+from autograder.nbgrader.one_batch import BatchLock
 from autograder.reports import VerdictKind
 from autograder.reports.as_text import points
 
@@ -48,17 +50,22 @@ def grade_class(batch: Batch, console: Console) -> int:
     """Grade what was handed in and is not graded yet; nbgrader's exit status.
 
     Where a submission ends nbgrader's own batch, the others are graded without it. Whoever is killed
-    here, or interrupted, goes on by calling this again, without ``force``.
+    here, or interrupted, goes on by calling this again, without ``force``. Raises GradedAlready.
     """
+    with batch.course.lock(batch.assignment) as lock:
+        return _grade(batch, console, lock)
+
+
+def _grade(batch: Batch, console: Console, lock: BatchLock) -> int:
     course, assignment, student, force, _ = batch
     students = course.handed_in(assignment, student)
     for name in students:
-        course.begin_again(assignment, name, force)
+        course.grade_again(assignment, name, force)
     tried: set[str] = set()
     left, status = _left(course, assignment, students, tried), 0
     with _watching(course, assignment, left, console) as watch:
         while left:
-            with _nbgrader(batch, sorted(tried)) as process:
+            with _nbgrader(batch, sorted(tried), lock) as process:
                 while process.poll() is None:
                     time.sleep(INTERVAL)
                     watch.look()
@@ -96,7 +103,7 @@ def _left(course: Course, assignment: str, students: list[str], tried: set[str])
 
 
 @contextmanager
-def _nbgrader(batch: Batch, leave_out: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def _nbgrader(batch: Batch, leave_out: list[str], lock: BatchLock) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``nbgrader autograde`` on its own, so that it sees no Ctrl-C; it does not outlive this process.
 
     Ctrl-C reaches nbclient as well as nbgrader: it ends the kernel, takes it for the student's fault
@@ -107,18 +114,20 @@ def _nbgrader(batch: Batch, leave_out: list[str]) -> Iterator[subprocess.Popen[b
     if unsafe:
         command.append("--SubmissionExporter.unsafe_no_sandbox=True")
     if leave_out:
-        command.append(f"--SubmissionExporter.leave_out={','.join(leave_out)}")
+        command.append(f"--SubmissionExporter.leave_out={json.dumps(leave_out)}")
     if shutil.which("setpriv"):
         command = ["setpriv", "--pdeathsig", "KILL", "--", *command]
     path = _log_file(course, assignment)
     path.parent.mkdir(parents=True, exist_ok=True)
+    handed_on, open_files = lock.handed_on()
     with (
         tempfile.TemporaryDirectory(prefix="kit-", ignore_cleanup_errors=True) as scratch,
         path.open("ab" if leave_out else "wb") as log,
         subprocess.Popen(
             command,
             cwd=course.root,
-            env={**tools_environment(), "TMPDIR": scratch},
+            env={**tools_environment(), "TMPDIR": scratch, **handed_on},
+            pass_fds=open_files,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -17,6 +17,8 @@ from autograder.base.errors import KitError
 SETTINGS_FILE = "settings.toml"
 #: Environment variable with the settings as JSON: how a notebook's run is told of them.
 SETTINGS_VARIABLE = "MLFLOW_KIT_SETTINGS"
+#: Environment variable of a run that the kit grades or rehearses: its reports are made afterwards.
+GRADED_RUN_VARIABLE = "MLFLOW_KIT_GRADED_RUN"
 #: A table that is drawn from has no more characters than this.
 LARGEST_TABLE = 64_000
 #: What the notebooks state and the rubrics ask for, by assignment, where no instructor set another value.

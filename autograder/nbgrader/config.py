@@ -3,7 +3,6 @@
 from typing import Any
 
 from autograder.base.names import EVIDENCE_FILES, NOT_TAKEN_IN
-from autograder.nbgrader.handed_in import look_into_every_folder
 
 SANITIZE = [
     "nbgrader.preprocessors.ClearOutput",
@@ -41,8 +40,9 @@ def configure(c: Any, every_folder: bool = True) -> None:
     With ``every_folder`` a submission whose notebook is not where nbgrader looks for one is graded, or
     gets a verdict, too. Without, nbgrader's own search is left as it is.
     """
-    if every_folder:
-        look_into_every_folder()
+    from autograder.nbgrader.replaced import replace_functions
+
+    replace_functions(every_folder)
     c.CourseDirectory.source_directory = "solutions"
     c.CourseDirectory.release_directory = "exercises"
     c.CourseDirectory.ignore = [*NOT_TAKEN_IN, *EVIDENCE_FILES]

@@ -1,14 +1,18 @@
 """A course's folders and files as the kit uses them, besides nbgrader's own."""
 
+import glob
 import os
 import secrets
+import shlex
 import shutil
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from autograder.data.seeded import grading_seed
 from autograder.grading import Report
+from autograder.nbgrader.handed_at import handed_at
+from autograder.nbgrader.handed_in import SUBMITTED, Submitted, submissions
+from autograder.nbgrader.one_batch import BatchLock
 from autograder.reports import Verdict, VerdictKind, dump_verdict, load_verdict
 from autograder.rubrics import Rubric
 
@@ -17,6 +21,10 @@ SECRET_VARIABLE = "MLFLOW_KIT_COURSE_SECRET"
 KEPT = "kept"
 #: This file in a submission's kept folder says that grading it has begun and not ended.
 UNFINISHED = "unfinished"
+#: This one says that it is to be graded again, whatever an earlier batch left.
+AGAIN = "again"
+#: The notebooks of a submission, in its kept folder while it is graded.
+NOTEBOOKS = "notebooks"
 
 #: Why a submission is partly graded whose written part is graded by hand.
 WAITS = "some criteria wait for a person"
@@ -24,10 +32,14 @@ WAITS = "some criteria wait for a person"
 
 @dataclass(slots=True)
 class Submission:
-    """One student's notebook on its way through a batch."""
+    """One student's notebook on its way through a batch.
+
+    ``at_intake`` is what its verdict says of its files, whatever becomes of it.
+    """
 
     student: str
     assignment: str
+    at_intake: list[str] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     ungradable: str | None = None
@@ -58,16 +70,24 @@ class Course:
         """The folder that keeps a submission's evidence, report and verdict."""
         return self.root / KEPT / assignment / student
 
+    def submissions(self, assignment: str, student: str = "*") -> list[Submitted]:
+        """What was handed in, see :func:`autograder.nbgrader.handed_in.submissions`."""
+        return submissions(self.root, assignment, student)
+
     def handed_in(self, assignment: str, student: str = "*") -> list[str]:
-        """The students who handed a notebook in, by name; ``student`` is a pattern, as nbgrader's is."""
-        found = {path.parents[1].name for path in (self.root / "submitted").glob(f"*/{assignment}/*.ipynb")}
-        return sorted(name for name in found if fnmatchcase(name, student))
+        """The students whose submissions can be graded, by name; ``student`` may be a pattern."""
+        return [one.student for one in self.submissions(assignment, student) if not one.refused]
+
+    def lock(self, assignment: str) -> BatchLock:
+        """The lock of the one batch that may grade an assignment. Raises GradedAlready."""
+        return BatchLock(self.root / KEPT / assignment, assignment)
 
     def begin(self, assignment: str, student: str) -> None:
         """Note that a submission is to be graded; whoever is interrupted after this begins it again."""
         folder = self.kept(assignment, student)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / UNFINISHED).touch()
+        (folder / AGAIN).unlink(missing_ok=True)
 
     def end(self, assignment: str, student: str) -> None:
         """Note that nothing is left to do for a submission that was begun."""
@@ -80,35 +100,28 @@ class Course:
 
     def is_graded(self, assignment: str, student: str) -> bool:
         """Whether what a student handed in was graded to the end; not, when it is newer or half done."""
-        from nbgrader.utils import parse_utc
-
-        done, handed_in = (self.root / step / student / assignment for step in ("autograded", "submitted"))
+        done, handed_in = (self.root / step / student / assignment for step in ("autograded", SUBMITTED))
         if not (done / f"{assignment}.ipynb").is_file():
             return False
-        if (self.kept(assignment, student) / UNFINISHED).exists():
+        if any((self.kept(assignment, student) / mark).exists() for mark in (UNFINISHED, AGAIN)):
             return False
-        try:
-            new, old = ((folder / "timestamp.txt").read_text().strip() for folder in (handed_in, done))
-            return not new or not old or bool(parse_utc(new) <= parse_utc(old))
-        except OSError:
-            return True
-        except (ValueError, OverflowError):  # nbgrader says what is wrong with it
-            return False
+        new, old = handed_at(handed_in).time, handed_at(done).time
+        return new is None or old is None or new <= old
 
-    def begin_again(self, assignment: str, student: str, force: bool = False) -> bool:
-        """Clear away what an interrupted grading left, so that nbgrader does not skip the submission.
+    def grade_again(self, assignment: str, student: str, force: bool = False) -> bool:
+        """Note that a submission is to be graded again where grading it was interrupted, or with ``force``.
 
-        With ``force``, what a finished one left, too. Whether there was something.
+        Nothing is removed: that happens when it begins. Whether there is something to be graded again.
         """
-        if not force and self.is_graded(assignment, student):
-            return False
-        folder = self.root / "autograded" / student / assignment
-        something = folder.exists()
-        if something:
-            self.begin(assignment, student)
-            shutil.rmtree(folder)
-        self.end(assignment, student)
-        return something
+        folder = self.kept(assignment, student)
+        interrupted = any((folder / mark).exists() for mark in (UNFINISHED, AGAIN))
+        something = interrupted or (self.root / "autograded" / student / assignment).exists()
+        if something and (force or not self.is_graded(assignment, student)):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / AGAIN).touch()
+            (folder / UNFINISHED).unlink(missing_ok=True)
+            return True
+        return False
 
     def empty_evidence(self, assignment: str, student: str) -> Path:
         """The folder for a submission's fresh run, emptied."""
@@ -128,13 +141,14 @@ class Course:
         if report is None or submission.ungradable:
             kind = VerdictKind.UNGRADED
             because = submission.ungradable or "grading it did not come to an end"
+            because = "; ".join([because, *submission.at_intake])
             next_step = submission.next_step or f"Run `mlflow-kit grade {submission.assignment}` again."
         elif submission.repairs or report.pending:
             kind = VerdictKind.PARTLY
             pending = [WAITS] if report.pending else []
-            because = "; ".join([*submission.repairs, *pending])
+            because = "; ".join([*submission.repairs, *pending, *submission.at_intake])
         else:
-            kind, because = VerdictKind.GRADED, "; ".join(submission.notes)
+            kind, because = VerdictKind.GRADED, "; ".join([*submission.at_intake, *submission.notes])
         parts = {task.id: report.of_task(task.id) for task in rubric.tasks} if report else {}
         verdict = Verdict(
             student=submission.student,
@@ -153,16 +167,22 @@ class Course:
 
     def verdict(self, assignment: str, student: str) -> Verdict:
         """What became of a student's submission."""
-        folder = self.root / "submitted" / student / assignment
         path = self.kept(assignment, student) / "verdict.json"
-        if path.is_file():
-            return _noting_a_newer_one(load_verdict(path.read_bytes()), path, folder)
-        return _not_reached(folder, assignment)
+        for one in self.submissions(assignment, glob.escape(student)):
+            if one.refused:
+                return _ungraded(one, assignment, one.refused, one.next_step)
+            if path.is_file():
+                return _noting_a_newer_one(load_verdict(path.read_bytes()), path, one.folder)
+            again = f"Run `mlflow-kit grade {assignment}`."
+            return _ungraded(one, assignment, "it has not been graded yet", again)
+        gone = Submitted(student, self.root / SUBMITTED / student / assignment)
+        return _ungraded(
+            gone, assignment, "its folder is no longer there", "Ask the student to hand in again."
+        )
 
-    def verdicts(self, assignment: str) -> list[Verdict]:
-        """One verdict a submission in ``submitted/``, in the order of the students' names."""
-        folders = sorted((self.root / "submitted").glob(f"*/{assignment}"))
-        return [self.verdict(assignment, folder.parent.name) for folder in folders]
+    def verdicts(self, assignment: str, student: str = "*") -> list[Verdict]:
+        """One verdict a submission, in the order of the students' names; ``student`` may be a pattern."""
+        return [self.verdict(assignment, one.student) for one in self.submissions(assignment, student)]
 
 
 def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
@@ -180,16 +200,10 @@ def _noting_a_newer_one(verdict: Verdict, path: Path, handed_in: Path) -> Verdic
     if not notebook.is_file() or notebook.stat().st_mtime <= path.stat().st_mtime:
         return verdict
     because = "; ".join(part for part in (verdict.because, "it was handed in again since") if part)
-    again = f"Run `nbgrader autograde {verdict.assignment} --student {verdict.student} --force`."
+    name = shlex.quote(glob.escape(verdict.student))
+    again = f"Run `nbgrader autograde {verdict.assignment} --student {name} --force`."
     return replace(verdict, because=because, next_step=again)
 
 
-def _not_reached(folder: Path, assignment: str) -> Verdict:
-    names = sorted(path.name for path in folder.glob("*.ipynb"))
-    if f"{assignment}.ipynb" in names:
-        because, next_step = ("it has not been graded yet", f"Run `nbgrader autograde {assignment}`.")
-    else:
-        there = ", ".join(names) or "no notebook at all"
-        because = f"there is no {assignment}.ipynb, but {there}"
-        next_step = "Rename the file, or ask the student to hand in again."
-    return Verdict(folder.parent.name, assignment, VerdictKind.UNGRADED, 0.0, 0.0, because, next_step)
+def _ungraded(submitted: Submitted, assignment: str, because: str, next_step: str) -> Verdict:
+    return Verdict(submitted.student, assignment, VerdictKind.UNGRADED, 0.0, 0.0, because, next_step)

@@ -1,6 +1,8 @@
 """The exporter that nbgrader's autograder reads submissions with: one object a batch."""
 
 import copy
+import json
+import shutil
 import weakref
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,13 @@ from traitlets import Bool, Dict, Unicode
 from autograder.base.errors import KitError
 from autograder.base.text import one_line
 from autograder.data.settings import Conditions, load_settings
-from autograder.nbgrader.course_files import Course, Submission
+from autograder.nbgrader.course_files import NOTEBOOKS, Course, Submission
 from autograder.nbgrader.generate import register, source_folder
-from autograder.nbgrader.gradebook import make_gradebook, start_at_zero
+from autograder.nbgrader.gradebook import forget_time, make_gradebook, start_at_zero
+from autograder.nbgrader.handed_at import handed_at
 from autograder.nbgrader.handed_in import find_handed_in
+from autograder.nbgrader.intake import NotAFolder, take_in
+from autograder.nbgrader.one_batch import BatchLock
 from autograder.nbgrader.reading import Unreadable, read_notebook
 from autograder.nbgrader.safe import show_control_codes
 from autograder.pipeline.jobs import files_beside
@@ -27,6 +32,12 @@ from autograder.rubrics import load_rubric
 from autograder.sandbox.find_bwrap import NoSandbox
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.probe import check_sandbox
+
+#: What to do where the notebook may be among what was left behind.
+PUT_IT_THERE = (
+    "Put the notebook itself, as a file of its own, in the place of what was left behind, or ask the student "
+    "to hand in again."
+)
 
 
 class SubmissionExporter(NotebookExporter):
@@ -43,7 +54,7 @@ class SubmissionExporter(NotebookExporter):
     limits = Dict(help="Limits of a submission's run that differ from the usual ones, by name.").tag(
         config=True
     )
-    leave_out = Unicode(help="Students whom this batch leaves alone, separated by commas.").tag(config=True)
+    leave_out = Unicode("[]", help="Students whom this batch leaves alone, as a JSON list.").tag(config=True)
 
     def __init__(self, parent: Any = None, **settings: Any) -> None:
         super().__init__(parent=parent, **settings)
@@ -53,27 +64,45 @@ class SubmissionExporter(NotebookExporter):
         show_control_codes(self.log)
         self.course = Course(Path(parent.coursedir.root))
         assignment = parent.coursedir.assignment_id
+        self.lock: BatchLock | None = None
         try:
             set_here = load_settings(source_folder(parent.coursedir, assignment))
             self.rubric = load_rubric(assignment, set_here)
-            make_gradebook(parent.coursedir)
-            self.release = register(parent.coursedir, assignment, self.config)
             self.run_limits = Limits.changed(self.limits)
             self._expect_sandbox()
+            self.lock = self.course.lock(assignment)
+            make_gradebook(parent.coursedir)
+            self.release = register(parent.coursedir, assignment, self.config)
         except (KitError, NbGraderException, RuntimeError, ValueError) as error:
+            self.close()
             # nbgrader ends on an NbGraderException without saying a word
             self.log.error("%s cannot be graded: %s", assignment, error)
             raise NbGraderException(str(error)) from error
         self.conditions = Conditions(self.course.seed(assignment), set_here)
         self.submission = Submission("", assignment)
-        left_out = [parent.coursedir.student_id_exclude, self.leave_out]
-        parent.coursedir.student_id_exclude = ",".join(filter(None, left_out))
-        self._begin_again()
+        #: Of which submission, by assignment and student, the files are taken in already.
+        self.taken_in: tuple[str, str] | None = None
+        self._choose()
         parent.pre_convert_hook = self.before_submission
         self._own_hook = parent.post_convert_hook
         parent.post_convert_hook = self.after_submission
+        self._convert = parent.convert_notebooks
+        parent.convert_notebooks = self.convert_notebooks
         self.reader = Reader(sandbox=not self.unsafe_no_sandbox)
         weakref.finalize(self, self.reader.close)
+
+    def convert_notebooks(self) -> None:
+        """All of nbgrader's own work on a batch. Then others may grade: formgrader's process does not end."""
+        try:
+            self._convert()
+        finally:
+            self.reader.close()
+            self.close()
+
+    def close(self) -> None:
+        """Release the lock."""
+        if self.lock:
+            self.lock.release()
 
     def _expect_sandbox(self) -> None:
         """Raises NoSandbox, with the way out, where submissions could not be shut in."""
@@ -87,16 +116,33 @@ class SubmissionExporter(NotebookExporter):
                 f"{error} For notebooks of your own only: `mlflow-kit grade --unsafe-no-sandbox`."
             ) from error
 
-    def _begin_again(self) -> None:
-        """Take up what an interrupted batch left in the middle: nbgrader takes it for graded."""
-        coursedir = self.converter.coursedir
-        for student in self.course.handed_in(coursedir.assignment_id, coursedir.student_id):
-            left_out = student in coursedir.student_id_exclude.split(",")
-            if not left_out and self.course.begin_again(coursedir.assignment_id, student):
-                self.log.warning("%s, %s: it is graded again", coursedir.assignment_id, student)
+    def _choose(self) -> None:
+        """Grade what is not graded to the end, and with ``--force`` the rest, too.
+
+        nbgrader would take what an interrupted batch left for graded. Each is cleared when it begins, so the
+        others stay as they are until then; a note makes an interrupted batch go on with them.
+        """
+        converter, coursedir, course = self.converter, self.converter.coursedir, self.course
+        assignment, force = coursedir.assignment_id, converter.force
+        excluded = [*coursedir.student_id_exclude.split(","), *json.loads(self.leave_out)]
+        for one in course.submissions(assignment, coursedir.student_id):
+            folder = str(one.folder)
+            if folder not in converter.assignments:
+                continue
+            if one.student in excluded:
+                del converter.assignments[folder]
+            elif coursedir.notebook_id != "*":  # nbgrader decides by the notebook
+                continue
+            elif course.grade_again(assignment, one.student, force):
+                if not force:
+                    self.log.warning("%s, %s: it is graded again", assignment, one.student)
+            elif course.is_graded(assignment, one.student):
+                self.log.info("%s, %s: it is graded already", assignment, one.student)
+                del converter.assignments[folder]
+        converter.force = force or coursedir.notebook_id == "*"
 
     def before_submission(self, assignment: str, student: str, notebooks: list[str]) -> None:
-        """nbgrader's pre-convert hook: the submission starts at zero, pending.
+        """nbgrader's pre-convert hook: the submission starts at zero, pending, and its files are taken in.
 
         nbgrader swallows a hook's exceptions and goes on; going on without this would keep an old
         grade, so a failure here ends the batch.
@@ -106,31 +152,59 @@ class SubmissionExporter(NotebookExporter):
             self.submission = Submission(ids["student"], ids["assignment"])
             self.course.begin(ids["assignment"], ids["student"])
             self.course.forget(ids["assignment"], ids["student"])
+            folder = Path(notebooks[0]).parent
+            time = handed_at(folder)
+            if time.note:
+                self.submission.at_intake.append(time.note)
             start_at_zero(self.converter.coursedir, ids["assignment"], ids["student"])
-            self._find_notebook(Path(notebooks[0]).parent)
+            if time.unreadable:
+                forget_time(self.converter.coursedir, ids["assignment"], ids["student"])
+            self._take_in(folder)
             self.course.write_verdict(self.submission, self.rubric)
         except Exception as error:
-            self.log.exception("The gradebook could not be prepared.")
-            raise SystemExit(f"The gradebook could not be prepared: {one_line(error)}.") from error
+            self.log.exception("The submission could not be taken in.")
+            raise SystemExit(f"The submission could not be taken in: {one_line(error)}.") from error
 
     def after_submission(self, **named: Any) -> None:
         """nbgrader's post-convert hook: all is written. The course's own hook, if any, is then called."""
+        shutil.rmtree(self.notebooks, ignore_errors=True)
         self.course.end(self.submission.assignment, self.submission.student)
         if self._own_hook:
             self._own_hook(**named)
 
-    def _find_notebook(self, folder: Path) -> None:
-        """Let nbgrader convert one notebook, under the name that it knows, whichever file that is."""
-        submission = self.submission
-        marks = {cell.metadata.nbgrader.grade_id for cell in self.release.cells if is_solution(cell)}
-        self.handed_in = find_handed_in(folder, submission.assignment, marks)
+    def _take_in(self, folder: Path) -> None:
+        """Copy the submission's files to where it runs, and find the notebook to grade among them.
+
+        nbgrader converts that one under the name that it knows, whichever file it is.
+        """
+        submission, coursedir = self.submission, self.converter.coursedir
         self.expected = folder / f"{submission.assignment}.ipynb"
         self.converter.notebooks = [str(self.expected)]
-        submission.notes += self.handed_in.notes
-        if self.handed_in.path is None:
-            submission.ungradable = self.handed_in.because
-            submission.next_step = self.handed_in.next_step
-            self.log.error("%s: %s.", submission.student, submission.ungradable)
+        self.notebooks = self.course.kept(submission.assignment, submission.student) / NOTEBOOKS
+        shutil.rmtree(self.notebooks, ignore_errors=True)
+        self.runs_in = Path(
+            coursedir.format_path(coursedir.autograded_directory, submission.student, submission.assignment)
+        )
+        self.taken_in = submission.assignment, submission.student
+        try:
+            note = take_in(folder, self.runs_in, coursedir.ignore, self.notebooks)
+        except NotAFolder as error:
+            self._refuse(str(error), error.next_step)
+            return
+        if note:
+            submission.at_intake.append(note)
+            self.log.warning("%s: %s", submission.student, note)
+        marks = {cell.metadata.nbgrader.grade_id for cell in self.release.cells if is_solution(cell)}
+        handed_in = find_handed_in(self.notebooks, submission.assignment, marks)
+        submission.notes += handed_in.notes
+        self.handed_in = handed_in.path
+        if handed_in.path is None:
+            self._refuse(handed_in.because, PUT_IT_THERE if note else handed_in.next_step)
+
+    def _refuse(self, because: str, next_step: str) -> None:
+        self.handed_in = None
+        self.submission.ungradable, self.submission.next_step = because, next_step
+        self.log.error("%s: %s.", self.submission.student, because)
 
     def from_filename(
         self, filename: str, resources: dict[str, Any] | None = None, **settings: Any
@@ -140,24 +214,20 @@ class SubmissionExporter(NotebookExporter):
         """
         if Path(filename) != self.expected:
             return super().from_filename(filename, resources, **settings)
-        path = self.handed_in.path
-        if path != self.expected:
+        path = self.handed_in
+        if path != self.notebooks / self.expected.name:
             # nbgrader has just found no file there and given a zero that nobody would look at
             start_at_zero(self.converter.coursedir, self.submission.assignment, self.submission.student)
-        if path and path.parent != self.expected.parent:
-            self._bring_files(path.parent)
+        if path and path.parent != self.notebooks:
+            self._bring_files(self.runs_in / path.parent.relative_to(self.notebooks))
         resources = dict(resources or {})
         resources["metadata"] = {"name": self.expected.stem, "path": str(self.expected.parent)}
         return super().from_notebook_node(self._read(path), resources, **settings)
 
     def _bring_files(self, folder: Path) -> None:
         """Copy what stands beside the notebook, such as a module that it imports, to where it runs."""
-        coursedir, submission = self.converter.coursedir, self.submission
-        runs_in = Path(
-            coursedir.format_path(coursedir.autograded_directory, submission.student, submission.assignment)
-        )
         for name, content in files_beside(folder).items():
-            target = runs_in / name
+            target = self.runs_in / name
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)

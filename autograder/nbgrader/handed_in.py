@@ -1,17 +1,67 @@
-"""Find the notebook that is meant among the files a student handed in."""
+"""What counts as handed in, by whom, and which of the files is the notebook that is meant."""
 
-import glob
 import json
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from autograder.base.text import plain
+from autograder.base.regular_files import shown
+from autograder.base.text import hidden_characters, plain
 from autograder.nbgrader.reading import Unreadable, read_notebook
 
+SUBMITTED = "submitted"
 MOST_LOOKED_AT = 20
+#: Formgrader's pages hold a student's name as it is, in HTML and within the quotes of a script.
+UNSAFE_IN_PAGES = '<>"\\'
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A submission: the entry ``submitted/STUDENT/ASSIGNMENT``, whatever it is and whatever is in it.
+
+    ``refused`` says why it stays out of the gradebook, if it does, and ``next_step`` what to do about it.
+    """
+
+    student: str
+    folder: Path
+    refused: str = ""
+    next_step: str = ""
+
+
+def submissions(root: Path, assignment: str, student: str = "*") -> list[Submitted]:
+    """What was handed in for an assignment of the course in ``root``, in the order of the students' names.
+
+    This is the one definition: all that grade, list or count submissions ask here. ``student`` is a name,
+    or a pattern as nbgrader's. Hidden folders are not students'.
+    """
+    try:
+        names = sorted(path.name for path in (root / SUBMITTED).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [
+        _submitted(name, root / SUBMITTED / name / assignment)
+        for name in names
+        if not name.startswith(".")
+        and (name == student or fnmatchcase(name, student))
+        # a link counts, too: what cannot be graded has a row that says so
+        and os.path.lexists(root / SUBMITTED / name / assignment)
+    ]
+
+
+def _submitted(student: str, folder: Path) -> Submitted:
+    unsafe = dict.fromkeys(c for c in student if c in UNSAFE_IN_PAGES or hidden_characters(c))
+    if not unsafe:
+        return Submitted(student, folder)
+    better = "".join("_" if c in unsafe else c for c in student)
+    return Submitted(
+        student,
+        folder,
+        f"the name of the student's folder has {' '.join(shown(c) for c in unsafe)} in it, which "
+        "formgrader's pages would not show as text",
+        f"Rename the folder {SUBMITTED}/{shown(student)} to {SUBMITTED}/{better} and grade again.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,37 +102,6 @@ def find_handed_in(folder: Path, assignment: str, grade_ids: Collection[str]) ->
         because=f"there is no {name}, but {there}",
         next_step="Rename the file, or ask the student to hand in again.",
     )
-
-
-def look_into_every_folder() -> None:
-    """Make ``nbgrader autograde`` take up each submitted folder, whatever is in it.
-
-    By itself nbgrader takes up those that have a notebook where it expects one. It has no setting for
-    the others, so this replaces ``Autograde.init_notebooks``.
-    """
-    from nbgrader.converters import Autograde
-
-    usual = Autograde.init_notebooks
-
-    def init_notebooks(self: Any) -> None:
-        course = self.coursedir
-        pattern = self._format_source(course.assignment_id, course.student_id)
-        # unlike Path.glob, nbgrader's own way leaves hidden folders out
-        folders = [folder for folder in glob.glob(pattern) if Path(folder).is_dir()]  # noqa: PTH207
-        if course.notebook_id != "*" or not folders:
-            usual(self)
-            return
-        # formgrader's pages print a student's name as it is
-        unusual = [folder for folder in folders if plain(folder) != folder or set(folder) & set("<>&\"'")]
-        for folder in unusual:
-            self.log.error("%s is left out: no student's name has such characters.", plain(folder))
-        name = f"{course.assignment_id}.ipynb"
-        self.assignments = {
-            folder: [f"{folder}{os.sep}{name}"] for folder in folders if folder not in unusual
-        }
-        self.notebooks = []
-
-    Autograde.init_notebooks = init_notebooks
 
 
 def _notebooks(folder: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 
 from autograder.base.errors import KitError
 from autograder.base.names import EVIDENCE_FILES, NOT_TAKEN_IN
+from autograder.base.text import size
 from autograder.data.settings import Conditions
 from autograder.databricks.database import NoStore, StoreError
 from autograder.evidence import Evidence, LoggedModel, Scoring
@@ -26,7 +27,7 @@ from autograder.evidence.executed_notebook import read_notebook
 from autograder.grading import Report, grade, ungraded
 from autograder.pipeline.reader import Reader
 from autograder.rubrics import Rubric
-from autograder.sandbox.limits import USUAL, Limits, size
+from autograder.sandbox.limits import USUAL, Limits
 from autograder.sandbox.running import run_notebook
 
 #: Seconds that asking all models of one submission may take.

@@ -19,8 +19,9 @@ from jupyter_client.session import Session
 from nbclient import NotebookClient
 from traitlets import Dict, Instance, Type, Unicode
 
+from autograder.base.text import size
 from autograder.sandbox.box import PATIENCE, Box
-from autograder.sandbox.limits import Limits, size
+from autograder.sandbox.limits import Limits
 from autograder.sandbox.mounts import SOCKETS
 
 PROVISIONER = "mlflow-kit-box"

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from autograder.base.names import SEED_VARIABLE
-from autograder.data.settings import SETTINGS_VARIABLE, Conditions
+from autograder.data.settings import GRADED_RUN_VARIABLE, SETTINGS_VARIABLE, Conditions
 
 #: What is handed down from the instructor's environment. Everything else stays behind: tracking
 #: servers, tokens, cloud credentials, proxies, course secrets.
@@ -44,6 +44,7 @@ def kernel_environment(home: Path, conditions: Conditions | None = None) -> dict
         "LOGNAME": "student",
     }
     if conditions is not None:
+        environment[GRADED_RUN_VARIABLE] = "1"
         environment[SEED_VARIABLE] = str(conditions.seed)
         environment[SETTINGS_VARIABLE] = conditions.settings.model_dump_json()
     return environment

@@ -45,12 +45,3 @@ class Limits:
 
 
 USUAL = Limits()
-
-
-def size(number: float) -> str:
-    """A number of bytes as people read it."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if number < 1024:
-            return f"{number:.3g} {unit}"
-        number /= 1024
-    return f"{number:.3g} GiB"

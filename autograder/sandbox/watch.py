@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from autograder.sandbox.limits import Limits, size
+from autograder.base.text import size
+from autograder.sandbox.limits import Limits
 
 #: Seconds between two looks.
 INTERVAL = 0.1

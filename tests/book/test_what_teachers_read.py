@@ -9,11 +9,12 @@ import click
 import pytest
 import typer
 
+from autograder.base.text import size
 from autograder.cli import app
 from autograder.course.demo import CLASS
 from autograder.data.settings import load_settings
 from autograder.rubrics import assignments, load_rubric
-from autograder.sandbox.limits import USUAL, size
+from autograder.sandbox.limits import USUAL
 from tests.conftest import ROOT, SAMPLES
 
 README = (ROOT / "README.md").read_text("utf-8")

@@ -231,13 +231,14 @@ def test_what_is_graded_is_not_graded_again(two: Path) -> None:
     assert not course.is_graded(ASSIGNMENT, "ada"), "half a folder"
     (folder / f"{ASSIGNMENT}.ipynb").touch()
     assert course.is_graded(ASSIGNMENT, "ada")
-    assert not course.begin_again(ASSIGNMENT, "ada")
+    assert not course.grade_again(ASSIGNMENT, "ada")
     (folder / "timestamp.txt").write_text("2026-11-20 12:00:00 UTC")
     handed_in = two / "submitted" / "ada" / ASSIGNMENT / "timestamp.txt"
     for time_, graded in (
         ("2026-11-20 12:00:00 UTC", True),
+        ("2026-11-20 13:00:00 CET", True),
         ("2026-11-21", False),
-        ("nonsense", False),
+        ("nonsense", True),
         ("", True),
     ):
         handed_in.write_text(time_)
@@ -245,10 +246,12 @@ def test_what_is_graded_is_not_graded_again(two: Path) -> None:
     handed_in.unlink()
     course.begin(ASSIGNMENT, "ada")
     assert not course.is_graded(ASSIGNMENT, "ada")
-    assert course.begin_again(ASSIGNMENT, "ada")
-    assert not folder.exists()
+    assert course.grade_again(ASSIGNMENT, "ada")
     assert course.unfinished(ASSIGNMENT) == []
-    folder.mkdir()
-    (folder / f"{ASSIGNMENT}.ipynb").touch()
-    assert course.begin_again(ASSIGNMENT, "ada", force=True)
-    assert not folder.exists()
+    assert not course.is_graded(ASSIGNMENT, "ada")
+    course.begin(ASSIGNMENT, "ada")
+    course.end(ASSIGNMENT, "ada")
+    assert course.is_graded(ASSIGNMENT, "ada")
+    assert course.grade_again(ASSIGNMENT, "ada", force=True)
+    assert not course.is_graded(ASSIGNMENT, "ada")
+    assert folder.exists(), "it is cleared when it begins"
