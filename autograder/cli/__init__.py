@@ -4,12 +4,32 @@ Exit status: 0 for success, 1 when something could not be graded or built or is 
 error, 130 when Ctrl-C ended it.
 """
 
-import typer
+from typing import Any
 
+import typer
+from typer.core import TyperGroup
+
+from autograder.base.errors import KitError
 from autograder.cli import author, instructor, student
+from autograder.cli.options import NOT_GRADED
+
+
+class Commands(TyperGroup):
+    """All commands. An error of the kit ends each of them with its text and its next step, and status 1."""
+
+    def invoke(self, ctx: Any) -> object:
+        """Run the command that was typed."""
+        try:
+            return super().invoke(ctx)
+        except KitError as error:
+            text = " ".join(part for part in (str(error), error.next_step) if part)
+            typer.echo(text, err=True)
+            raise typer.Exit(NOT_GRADED) from None
+
 
 app = typer.Typer(
     name="mlflow-kit",
+    cls=Commands,
     help="Check exercises of the MLflow Teaching Kit and show what became of a class.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

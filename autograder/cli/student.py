@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from autograder.base.addresses import is_server, refuse_password
-from autograder.cli.options import NOT_GRADED, Assignment, Format, Output, known, show
-from autograder.databricks.database import DATABASE, StoreError, check_database
+from autograder.cli.options import Assignment, Format, Output, known, show
+from autograder.databricks.database import DATABASE, check_database
 from autograder.databricks.server import free_socket
-from autograder.databricks.state import FOLDER, STATE, State, WorkspaceError
+from autograder.databricks.state import FOLDER, STATE, State
 from autograder.databricks.tokens import Permission, Token, create_token, list_tokens, revoke_token
 
 app = typer.Typer()
@@ -66,8 +66,7 @@ def check(
     from autograder.cli.beside import reading
 
     with reading(tracking_uri or str(folder), str(folder)) as facts:
-        from autograder.data.settings import SettingsError, load_settings
-        from autograder.evidence import StoreError
+        from autograder.data.settings import load_settings
         from autograder.pipeline.own_work import report_of
         from autograder.rubrics import UnknownAssignment
 
@@ -75,9 +74,6 @@ def check(
             report = report_of(assignment, facts, experiment, load_settings(folder))
         except UnknownAssignment as error:
             raise typer.BadParameter(str(error), param_hint="ASSIGNMENT") from None
-        except (StoreError, SettingsError) as error:
-            typer.echo(f"{assignment} could not be checked. {error}", err=True)
-            raise typer.Exit(NOT_GRADED) from None
     show(report, output)
 
 
@@ -91,20 +87,13 @@ def rehearse(
     output: Output = Format.TEXT,
 ) -> None:
     """Run your notebook from the top in an empty store, on other data, as grading will."""
-    from autograder.data.settings import SettingsError
-    from autograder.evidence import StoreError
-    from autograder.pipeline.rehearsal import NotANotebook
     from autograder.pipeline.rehearsal import rehearse as run_rehearsal
 
     path = notebook or Path(f"{known(assignment)}.ipynb")
     if not path.is_file():
         raise typer.BadParameter(f"there is no {path}", param_hint="NOTEBOOK")
-    try:
-        with Console(stderr=True).status(f"Running {path.name} from the top …"):
-            report = run_rehearsal(known(assignment), path)
-    except (NotANotebook, StoreError, SettingsError) as error:
-        typer.echo(f"{assignment} could not be rehearsed. {error}", err=True)
-        raise typer.Exit(NOT_GRADED) from None
+    with Console(stderr=True).status(f"Running {path.name} from the top …"):
+        report = run_rehearsal(known(assignment), path)
     show(report, output)
 
 
@@ -124,13 +113,10 @@ def ui(folder: Folder = Path(), port: Port = None, tracking_uri: TrackingUri = N
 
 def _serve(folder: Path, port: int | None, tracking_uri: str | None, idle: float, browser: bool) -> None:
     console = Console()
-    try:
-        if tracking_uri is None:
-            check_database(folder.resolve() / DATABASE)
-        state = State(folder)
-        listening = free_socket(state, port)
-    except (StoreError, WorkspaceError) as error:
-        raise _failed(error) from None
+    if tracking_uri is None:
+        check_database(folder.resolve() / DATABASE)
+    state = State(folder)
+    listening = free_socket(state, port)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     with console.status(f"Starting at {url} …"):
         from autograder.databricks.run_server import serve as run
@@ -160,10 +146,7 @@ def create(
     user: Annotated[str | None, typer.Option(help="Whose it is; yours when not given.")] = None,
 ) -> None:
     """Make a token and print it: it cannot be seen again."""
-    try:
-        text, token = create_token(_state(folder), comment, lifetime, permission, user)
-    except WorkspaceError as error:
-        raise _failed(error) from None
+    text, token = create_token(_state(folder), comment, lifetime, permission, user)
     typer.echo(text)
     typer.echo(f"Token {token.id} of {token.user}, {token.permission}. It is not shown again.", err=True)
 
@@ -191,10 +174,7 @@ def revoke(
     folder: Folder = Path(),
 ) -> None:
     """End a token's validity now."""
-    try:
-        token = revoke_token(_state(folder), token_id)
-    except WorkspaceError as error:
-        raise _failed(error) from None
+    token = revoke_token(_state(folder), token_id)
     typer.echo(f"The token {token.id} of {token.user} opens nothing any more.")
 
 
@@ -207,15 +187,7 @@ def _state(folder: Path) -> State:
             "that opened its workspace",
             param_hint="--folder",
         )
-    try:
-        return State(folder)
-    except WorkspaceError as error:
-        raise _failed(error) from None
-
-
-def _failed(error: Exception) -> typer.Exit:
-    typer.echo(str(error), err=True)
-    return typer.Exit(NOT_GRADED)
+    return State(folder)
 
 
 def _time(milliseconds: int | None) -> str:
