@@ -27,6 +27,8 @@ check: $(VENV)/installed
 	ruff format --check .
 	mypy
 	lint-imports --no-cache
+	deptry autograder exercises
+	deptry tests book/tools --ignore DEP002,DEP004
 
 # the known submissions are graded once, and again when what they leave may have changed
 build/facts: $(wildcard solutions/*/*.ipynb tests/submissions/*/*.toml autograder/data/*.py \
