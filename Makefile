@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test assignments check mutants book screenshots frameworks languages exercises lock frameworks-lock clean
+.PHONY: demo test quick assignments check mutants book screenshots frameworks languages exercises lock frameworks-lock clean
 
 demo: $(VENV)/installed ## build the book, grade the sample class, show its results
 	mlflow-kit demo
@@ -20,6 +20,9 @@ test: $(VENV)/installed check ## everything that CI checks
 
 assignments: $(VENV)/installed ## of these, what a change of an assignment can break
 	python -m pytest -n 3 $(foreach name,$(ASSIGNMENTS),$(wildcard tests/*/test_$(name).py))
+
+quick: $(VENV)/installed check ## lint, types and every test that starts no process and no server
+	python -m pytest -m quick -n 2
 
 check: $(VENV)/installed
 	ruff check .

@@ -1,4 +1,4 @@
-"""The facts that the known submissions left, kept in ``build/facts/NAME.json``."""
+"""The facts that the known submissions left, kept in ``build/facts/ASSIGNMENT/NAME.json``."""
 
 import functools
 from pathlib import Path
@@ -9,6 +9,9 @@ FACTS = Path(__file__).resolve().parents[2] / "build" / "facts"
 
 
 @functools.cache
-def kept_facts() -> dict[str, evidence.Evidence]:
-    """The facts by the submission's name."""
-    return {path.stem: evidence.load(path.read_bytes()) for path in sorted(FACTS.glob("*.json"))}
+def kept_facts() -> dict[tuple[str, str], evidence.Evidence]:
+    """The facts by the assignment and the submission's name."""
+    return {
+        (path.parent.name, path.stem): evidence.load(path.read_bytes())
+        for path in sorted(FACTS.glob("*/*.json"))
+    }
