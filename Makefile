@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 FRAMEWORKS ?= build/frameworks
+# make mutants tries every EVERYth change
+EVERY ?= 1
 # the notebooks, the known submissions, nbgrader's commands on each, and how authors make and check them
 ASSIGNMENTS := assignments submissions stock_commands authoring settings exercises candidates \
   in_the_notebook serving_exercise by_hand
@@ -38,9 +40,9 @@ build/facts: $(wildcard solutions/*/*.ipynb tests/submissions/*/*.toml autograde
   autograder/databricks/*.py autograder/evidence/*.py autograder/sandbox/*.py autograder/workspace/*.py) | $(VENV)/installed
 	python -m tests.mutation.keep_facts
 
-mutants: build/facts ## how many small changes to the rubrics and to grading the tests notice
+mutants: build/facts ## how many small changes to the rubrics and to grading the tests notice; EVERY=20: of a sample
 	python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1 # its operators; in no lock
-	python -m tests.mutation
+	python -m tests.mutation '' $(EVERY)
 
 book: $(VENV)/installed
 	mlflow-kit book

@@ -25,12 +25,12 @@ from autograder.rubrics import assignments
 from autograder.workspace.environment import REDIRECTING
 from autograder.workspace.prepared import put_store
 from autograder.workspace.store import sqlite_uri
-from tests.support.quick import pytest_collection_modifyitems, pytest_ignore_collect, starts_nothing
+from tests.support.quick import pytest_collection_modifyitems, pytest_ignore_collect, pytest_runtest_protocol
 
 __all__ = [
     "pytest_collection_modifyitems",
     "pytest_ignore_collect",
-    "starts_nothing",
+    "pytest_runtest_protocol",
 ]  # pytest finds them here
 
 ROOT = Path(__file__).resolve().parents[1]
