@@ -18,8 +18,6 @@ import autograder.pipeline.rehearsal
 import autograder.pipeline.untrusted
 import autograder.sandbox.running
 from autograder.authoring.samples import Sample, hand_in, load_samples
-from autograder.databricks.features import Features
-from autograder.databricks.tables import Tables
 from autograder.pipeline.warm import WarmReader
 from autograder.rubrics import assignments
 from autograder.workspace.environment import REDIRECTING
@@ -168,12 +166,6 @@ def class_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], P
 
 
 @pytest.fixture(scope="session")
-def solution() -> NotebookNode:
-    """The solution's notebook, as committed."""
-    return nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
-
-
-@pytest.fixture(scope="session")
 def exercise() -> NotebookNode:
     """The exercise's notebook, as committed."""
     return nbformat.read(ROOT / "exercises" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
@@ -199,15 +191,3 @@ def own_store(tmp_path: Path) -> Iterator[Path]:
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(before)
-
-
-@pytest.fixture
-def tables(tmp_path: Path) -> Tables:
-    """The tables of a workspace of the test's own."""
-    return Tables(tmp_path)
-
-
-@pytest.fixture
-def features(tables: Tables) -> Features:
-    """Its feature tables."""
-    return Features(tables)
