@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 FRAMEWORKS ?= build/frameworks
+# make mutants tries every EVERYth change
+EVERY ?= 1
 # the notebooks, the known submissions, nbgrader's commands on each, and how authors make and check them
 ASSIGNMENTS := assignments submissions stock_commands authoring settings exercises candidates \
   in_the_notebook serving_exercise by_hand
@@ -10,7 +12,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test assignments check mutants book screenshots frameworks languages exercises lock frameworks-lock clean
+.PHONY: demo test quick assignments check mutants book screenshots frameworks languages exercises lock frameworks-lock clean
 
 demo: $(VENV)/installed ## build the book, grade the sample class, show its results
 	mlflow-kit demo
@@ -21,21 +23,26 @@ test: $(VENV)/installed check ## everything that CI checks
 assignments: $(VENV)/installed ## of these, what a change of an assignment can break
 	python -m pytest -n 3 $(foreach name,$(ASSIGNMENTS),$(wildcard tests/*/test_$(name).py))
 
+quick: $(VENV)/installed check ## lint, types and every test that starts no process and no server
+	python -m pytest -m quick -n 2
+
 check: $(VENV)/installed
 	ruff check .
 	codespell
 	ruff format --check .
 	mypy
 	lint-imports --no-cache
+	deptry autograder exercises
+	deptry tests book/tools --ignore DEP002,DEP004
 
 # the known submissions are graded once, and again when what they leave may have changed
 build/facts: $(wildcard solutions/*/*.ipynb tests/submissions/*/*.toml autograder/data/*.py \
   autograder/databricks/*.py autograder/evidence/*.py autograder/sandbox/*.py autograder/workspace/*.py) | $(VENV)/installed
 	python -m tests.mutation.keep_facts
 
-mutants: build/facts ## how many small changes to the rubrics and to grading the tests notice
+mutants: build/facts ## how many small changes to the rubrics and to grading the tests notice; EVERY=20: of a sample
 	python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1 # its operators; in no lock
-	python -m tests.mutation
+	python -m tests.mutation '' $(EVERY)
 
 book: $(VENV)/installed
 	mlflow-kit book

@@ -18,12 +18,17 @@ import autograder.pipeline.rehearsal
 import autograder.sandbox.running
 from autograder.authoring.samples import Sample, hand_in, load_samples
 from autograder.databricks.database import sqlite_uri
-from autograder.databricks.features import Features
-from autograder.databricks.tables import Tables
 from autograder.pipeline.reader import Reader
 from autograder.rubrics import assignments
 from autograder.workspace.environment import REDIRECTING
 from autograder.workspace.prepared import put_store
+from tests.support.quick import pytest_collection_modifyitems, pytest_ignore_collect, pytest_runtest_protocol
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_ignore_collect",
+    "pytest_runtest_protocol",
+]  # pytest finds them here
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSIGNMENT = "01-tracking"
@@ -159,12 +164,6 @@ def class_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], P
 
 
 @pytest.fixture(scope="session")
-def solution() -> NotebookNode:
-    """The solution's notebook, as committed."""
-    return nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
-
-
-@pytest.fixture(scope="session")
 def exercise() -> NotebookNode:
     """The exercise's notebook, as committed."""
     return nbformat.read(ROOT / "exercises" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
@@ -190,15 +189,3 @@ def own_store(tmp_path: Path) -> Iterator[Path]:
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(before)
-
-
-@pytest.fixture
-def tables(tmp_path: Path) -> Tables:
-    """The tables of a workspace of the test's own."""
-    return Tables(tmp_path)
-
-
-@pytest.fixture
-def features(tables: Tables) -> Features:
-    """Its feature tables."""
-    return Features(tables)

@@ -9,7 +9,6 @@ import pytest
 from tests.conftest import ROOT, run
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-LONGEST_MODULE = 300
 
 
 def test_imports_keep_to_the_contracts() -> None:
@@ -52,12 +51,6 @@ def test_the_lock_has_the_releases_that_the_kit_was_made_for(package: str) -> No
 def test_the_lock_serves_windows_and_macos_too() -> None:
     assert "sys_platform == 'win32'" in LOCK
     assert "colorama" in LOCK
-
-
-def test_no_module_has_grown_past_what_one_can_hold_in_mind() -> None:
-    for path in [*(ROOT / "autograder").rglob("*.py"), *(ROOT / "book").rglob("tools/*.py")]:
-        lines = len(path.read_text(encoding="utf-8").splitlines())
-        assert lines <= LONGEST_MODULE, f"{path}: {lines} lines"
 
 
 def test_every_command_has_a_help_text() -> None:

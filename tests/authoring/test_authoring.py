@@ -32,7 +32,7 @@ def copy(tmp_path: Path) -> Path:
 def kit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The copy's own ``mlflow-kit``."""
     return subprocess.run(
-        [sys.executable, "-m", "autograder.cli", *arguments],
+        ["mlflow-kit", *arguments],
         cwd=folder,
         env={**environment(), "PYTHONPATH": str(folder)},
         capture_output=True,

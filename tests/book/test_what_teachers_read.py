@@ -4,8 +4,8 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -28,8 +28,8 @@ def typed(page: str, program: str) -> Iterator[list[str]]:
         yield line.split()
 
 
-def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
-    command: click.Command = typer.main.get_command(app)
+def command_of(words: list[str]) -> tuple[Any, list[str]]:
+    command: Any = typer.main.get_command(app)
     while words and hasattr(command, "commands"):
         assert words[0] in command.commands, f"mlflow-kit has no {words[0]}"
         command, words = command.commands[words[0]], words[1:]
@@ -52,6 +52,15 @@ def test_what_make_is_asked_for_exists(page: str) -> None:
     asked = [words[0] for words in typed(page, "make")]
     assert asked
     assert set(asked) <= set(targets)
+
+
+def test_the_plain_commands_are_those_of_make_check() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (check,) = re.findall(r"^check:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    steps = [line.strip() for line in check.splitlines()]
+    assert "deptry autograder exercises" in steps
+    shown = re.findall(r"^\$ ([^#\n]*)", README, re.MULTILINE)
+    assert [step.strip() for line in shown for step in line.split("&&") if step.strip() in steps] == steps
 
 
 @both

@@ -3,7 +3,6 @@
 import signal
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +117,7 @@ def test_what_a_server_wrote_before_is_kept_until_it_is_large(tmp_path: Path) ->
 def test_a_server_in_a_terminal_names_the_terminal(tmp_path: Path) -> None:
     served = Served(tmp_path)
     process = subprocess.Popen(
-        [sys.executable, "-m", "autograder.cli", "serve"],
+        ["mlflow-kit", "serve"],
         cwd=tmp_path,
         env=environment(COLUMNS="200"),
         stdout=subprocess.PIPE,

@@ -1,7 +1,10 @@
-"""Try out every mutant of the rubrics and of grading: ``make mutants`` prints how many a test noticed.
+"""Try out the mutants of the rubrics and of grading: ``make mutants`` prints how many a test noticed.
 
-A mutant is tried in a process of its own, forked from one that has the libraries loaded. What no
-test noticed is listed in ``build/mutants.txt``.
+    python -m tests.mutation [NAME [EVERY]]
+
+tries those of modules with NAME in their names, and of these every EVERYth. A mutant is tried in a process
+of its own, forked from one that has the libraries loaded. What no test noticed is listed in
+``build/mutants.txt``.
 """
 
 import gc
@@ -14,6 +17,7 @@ import time
 from collections import Counter, defaultdict
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from itertools import islice
 from pathlib import Path
 
 import hypothesis  # noqa: F401  what is loaded here need not be in each child
@@ -21,16 +25,18 @@ import nbformat  # noqa: F401
 import pytest
 import sklearn.metrics  # noqa: F401
 
+import autograder.evidence.store_reader
+import autograder.sandbox  # noqa: F401
 from autograder.workspace import load_flowers
-from tests.mutation.facts import kept_facts
+from tests.mutation import facts
 from tests.mutation.mutants import Mutant, mutants
+from tests.support.quick import SLOW
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("rubrics", "grading")
-TESTS = ("claims", "questions", "language", "hints", "versions", "grading", "tracking")
 QUICK = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
 SURVIVORS = ROOT / "build" / "mutants.txt"
-LONGEST = 60  # seconds; trying one out takes one or two
+LONGEST = 120  # seconds that trying one out may take
 
 
 class InPlaceOf(MetaPathFinder, InspectLoader):
@@ -56,6 +62,7 @@ def noticed(mutant: Mutant | None) -> str:
         try:
             quiet = os.open(os.devnull, os.O_WRONLY)
             if mutant:
+                facts.choose(assignment_of(mutant.module))
                 os.dup2(quiet, 1)
                 os.dup2(quiet, 2)
                 sys.meta_path.insert(0, InPlaceOf(mutant))
@@ -63,7 +70,7 @@ def noticed(mutant: Mutant | None) -> str:
         finally:
             os._exit(status)
     handle = os.pidfd_open(child)
-    ended, _, _ = select.select([handle], [], [], LONGEST)
+    ended, _, _ = select.select([handle], [], [], LONGEST if mutant else None)
     os.close(handle)
     if not ended:
         os.kill(child, signal.SIGKILL)
@@ -72,32 +79,45 @@ def noticed(mutant: Mutant | None) -> str:
 
 
 def tests_of(mutant: Mutant | None) -> list[str]:
-    """All tests, those named for the mutant's module or room first: they notice most."""
-    files = [str(path) for name in TESTS for path in ROOT.glob(f"tests/*/test_{name}.py")] + [
-        "tests/mutation/kept_facts.py"
-    ]
-    return sorted(files, key=lambda file: not mutant or Path(file).stem[5:] not in mutant.module)
+    """The quick tests of both rooms, then the known submissions; those named for the module come first."""
+    files = [path for room in ROOMS for path in sorted((ROOT / "tests" / room).glob("test_*.py"))]
+    quick = [path for path in files if f"{path.parent.name}/{path.stem}" not in SLOW]
+    quick.sort(key=lambda path: not mutant or path.stem.removeprefix("test_") not in mutant.module)
+    return [*map(str, quick), str(ROOT / "tests" / "mutation" / "kept_facts.py")]
 
 
-def main(only: str = "") -> None:
-    """Try out all mutants of modules with ``only`` in their names, and print the score."""
-    load_flowers(next(iter(kept_facts().values())).seed)
+def assignment_of(module: str) -> str:
+    """The assignment whose rubric a module is, such as 01-tracking; "" for what all rubrics use."""
+    room, _, name = module.rpartition(".")
+    names = (
+        [folder.name for folder in sorted(facts.FACTS.iterdir())] if room.endswith("by_assignment") else []
+    )
+    return next((one for one in names if one.endswith(name)), "")
+
+
+def modules() -> list[tuple[str, Path]]:
+    """The modules of both rooms and of the packages in them, by name."""
+    paths = [path for room in ROOMS for path in sorted((ROOT / "autograder" / room).rglob("[!_]*.py"))]
+    return [(".".join(path.relative_to(ROOT).with_suffix("").parts), path) for path in paths]
+
+
+def main(only: str = "", every: str = "1") -> None:
+    """Try out mutants of modules with ``only`` in their names, and print the score."""
+    load_flowers(next(iter(facts.kept_facts().values())).seed)
     gc.freeze()
     if noticed(None) != "survived":
         sys.exit("The tests fail without any change: mend that first.")
     start = time.monotonic()
     became: dict[str, Counter[str]] = defaultdict(Counter)
     survivors = []
-    for room in ROOMS:
-        for path in sorted((ROOT / "autograder" / room).glob("[!_]*.py")):
-            module = f"autograder.{room}.{path.stem}"
-            for mutant in mutants(path, module) if only in module else ():
-                fate = noticed(mutant)
-                became[module][fate] += 1
-                if fate != "killed":
-                    survivors.append(f"{fate}: {module}, line {mutant.line}\n{mutant.diff}\n")
-            if became[module]:
-                print(score(module, became[module]), flush=True)
+    for module, path in modules():
+        for mutant in islice(mutants(path, module), 0, None, int(every)) if only in module else ():
+            fate = noticed(mutant)
+            became[module][fate] += 1
+            if fate != "killed":
+                survivors.append(f"{fate}: {module}, line {mutant.line}\n{mutant.diff}\n")
+        if became[module]:
+            print(score(module, became[module]), flush=True)
     SURVIVORS.write_text("\n".join(survivors), encoding="utf-8")
     print(score("all", sum(became.values(), Counter())))
     print(f"{time.monotonic() - start:.0f} seconds; what survived is in {SURVIVORS.relative_to(ROOT)}")
@@ -107,7 +127,7 @@ def score(name: str, fates: Counter[str]) -> str:
     """A line of the result. A timeout counts as noticed."""
     survived, total = fates["survived"], fates.total()
     late = f", {fates['timeout']} by timeout" if fates["timeout"] else ""
-    return f"{name:32} {total - survived:4} of {total:4} killed, {1 - survived / total:6.1%}{late}"
+    return f"{name:46} {total - survived:4} of {total:4} killed, {1 - survived / total:6.1%}{late}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands that serve a workspace outside of a notebook and hand out its tokens."""
+"""What students run: check, rehearse, serve, ui, token."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,13 @@ from rich.table import Table
 
 from autograder.base.addresses import is_server, refuse_password
 from autograder.base.names import DATABASE
-from autograder.databricks.database import StoreError, check_database
+from autograder.cli.options import Assignment, Format, Output, known, show
+from autograder.databricks.database import check_database
 from autograder.databricks.server import free_socket
-from autograder.databricks.state import FOLDER, STATE, State, WorkspaceError
+from autograder.databricks.state import FOLDER, STATE, State
 from autograder.databricks.tokens import Permission, Token, create_token, list_tokens, revoke_token
 
-FAILED = 1
-
+app = typer.Typer()
 Folder = Annotated[
     Path, typer.Option(help="The notebook's folder, where its mlflow.db is.", file_okay=False, exists=True)
 ]
@@ -44,8 +44,61 @@ TrackingUri = Annotated[
 Idle = Annotated[float, typer.Option(help="Unload a model that nobody asked for so many seconds.", min=1)]
 
 token_app = typer.Typer(help="Make, list and revoke the tokens of a workspace.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
 
 
+@app.command()
+def check(
+    assignment: Assignment,
+    folder: Annotated[
+        Path,
+        typer.Option(help="The notebook's folder, where its mlflow.db is.", file_okay=False, exists=True),
+    ] = Path(),
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            help="Check this store or tracking server instead of FOLDER's store.", callback=server_address
+        ),
+    ] = None,
+    experiment: Annotated[str | None, typer.Option(help="Look at the runs of this experiment only.")] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Check your own work, task by task, as the check cells do; models are loaded on this machine."""
+    from autograder.cli.beside import reading
+
+    with reading(tracking_uri or str(folder), str(folder)) as facts:
+        from autograder.data.settings import load_settings
+        from autograder.pipeline.own_work import report_of
+        from autograder.rubrics import UnknownAssignment
+
+        try:
+            report = report_of(assignment, facts, experiment, load_settings(folder))
+        except UnknownAssignment as error:
+            raise typer.BadParameter(str(error), param_hint="ASSIGNMENT") from None
+    show(report, output)
+
+
+@app.command()
+def rehearse(
+    assignment: Assignment,
+    notebook: Annotated[
+        Path | None,
+        typer.Argument(help="Your notebook; ASSIGNMENT.ipynb here when not given.", dir_okay=False),
+    ] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Run your notebook from the top in an empty store, on other data, as grading will."""
+    from autograder.pipeline.rehearsal import rehearse as run_rehearsal
+
+    path = notebook or Path(f"{known(assignment)}.ipynb")
+    if not path.is_file():
+        raise typer.BadParameter(f"there is no {path}", param_hint="NOTEBOOK")
+    with Console(stderr=True).status(f"Running {path.name} from the top …"):
+        report = run_rehearsal(known(assignment), path)
+    show(report, output)
+
+
+@app.command()
 def serve(
     folder: Folder = Path(), port: Port = None, tracking_uri: TrackingUri = None, idle: Idle = 1800
 ) -> None:
@@ -53,6 +106,7 @@ def serve(
     _serve(folder, port, tracking_uri, idle, browser=False)
 
 
+@app.command()
 def ui(folder: Folder = Path(), port: Port = None, tracking_uri: TrackingUri = None) -> None:
     """Open MLflow's UI on a folder's store in the browser; endpoints are served, too, until Ctrl-C."""
     _serve(folder, port, tracking_uri, 1800, browser=True)
@@ -60,13 +114,10 @@ def ui(folder: Folder = Path(), port: Port = None, tracking_uri: TrackingUri = N
 
 def _serve(folder: Path, port: int | None, tracking_uri: str | None, idle: float, browser: bool) -> None:
     console = Console()
-    try:
-        if tracking_uri is None:
-            check_database(folder.resolve() / DATABASE)
-        state = State(folder)
-        listening = free_socket(state, port)
-    except (StoreError, WorkspaceError) as error:
-        raise _failed(error) from None
+    if tracking_uri is None:
+        check_database(folder.resolve() / DATABASE)
+    state = State(folder)
+    listening = free_socket(state, port)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     with console.status(f"Starting at {url} …"):
         from autograder.databricks.database import sqlite_uri
@@ -96,10 +147,7 @@ def create(
     user: Annotated[str | None, typer.Option(help="Whose it is; yours when not given.")] = None,
 ) -> None:
     """Make a token and print it: it cannot be seen again."""
-    try:
-        text, token = create_token(_state(folder), comment, lifetime, permission, user)
-    except WorkspaceError as error:
-        raise _failed(error) from None
+    text, token = create_token(_state(folder), comment, lifetime, permission, user)
     typer.echo(text)
     typer.echo(f"Token {token.id} of {token.user}, {token.permission}. It is not shown again.", err=True)
 
@@ -127,10 +175,7 @@ def revoke(
     folder: Folder = Path(),
 ) -> None:
     """End a token's validity now."""
-    try:
-        token = revoke_token(_state(folder), token_id)
-    except WorkspaceError as error:
-        raise _failed(error) from None
+    token = revoke_token(_state(folder), token_id)
     typer.echo(f"The token {token.id} of {token.user} opens nothing any more.")
 
 
@@ -143,15 +188,7 @@ def _state(folder: Path) -> State:
             "that opened its workspace",
             param_hint="--folder",
         )
-    try:
-        return State(folder)
-    except WorkspaceError as error:
-        raise _failed(error) from None
-
-
-def _failed(error: Exception) -> typer.Exit:
-    typer.echo(str(error), err=True)
-    return typer.Exit(FAILED)
+    return State(folder)
 
 
 def _time(milliseconds: int | None) -> str:
