@@ -24,7 +24,7 @@ from autograder.nbgrader.handed_at import handed_at
 from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.intake import NotAFolder, take_in
 from autograder.nbgrader.one_batch import BatchLock
-from autograder.nbgrader.reading import Unreadable, read_notebook
+from autograder.evidence.handed_in_notebook import Unreadable, read_notebook
 from autograder.nbgrader.safe import show_control_codes
 from autograder.pipeline.jobs import files_beside
 from autograder.pipeline.reader import Reader

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autograder.base.regular_files import shown
 from autograder.base.text import hidden_characters, plain
-from autograder.nbgrader.reading import Unreadable, read_notebook
+from autograder.evidence.handed_in_notebook import Unreadable, read_notebook
 
 SUBMITTED = "submitted"
 MOST_LOOKED_AT = 20

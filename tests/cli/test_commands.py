@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import autograder.course.doctor
 from autograder.base.errors import KitError
 from autograder.cli import app
-from autograder.nbgrader.reading import Unreadable
+from autograder.evidence.handed_in_notebook import Unreadable
 from tests.conftest import environment
 
 HEAVY = "mlflow pandas numpy sklearn skops nbgrader nbformat pydantic fastapi deltalake requests sqlalchemy"

@@ -8,7 +8,7 @@ import pytest
 from nbformat import NotebookNode
 
 from autograder.nbgrader.handed_in import find_handed_in
-from autograder.nbgrader.reading import LARGEST_NOTEBOOK, Unreadable, read_notebook
+from autograder.evidence.handed_in_notebook import LARGEST_NOTEBOOK, Unreadable, read_notebook
 from autograder.nbgrader.recognise import grade_id, recognise
 from autograder.reports import Verdict
 from tests.conftest import ASSIGNMENT, ROOT, make_course

@@ -25,7 +25,7 @@ from traitlets.config import Config, Configurable
 from autograder.nbgrader import configure
 from autograder.nbgrader.course_files import Submission
 from autograder.nbgrader.page import FeedbackExporter
-from autograder.nbgrader.reading import Unreadable, read_notebook
+from autograder.evidence.handed_in_notebook import Unreadable, read_notebook
 from autograder.nbgrader.repair import RepairCells
 from autograder.nbgrader.safe import ShowPlainly
 from tests.conftest import ASSIGNMENT
