@@ -1,4 +1,4 @@
-"""What a child process answers about files that a student made: a store, or one model.
+"""What a child process answers about files that a student made: a notebook, a store, or one model.
 
 :mod:`autograder.sandbox.fork_server` imports this module once, with all libraries that the answers need,
 and calls a function of ``ANSWERS`` in a forked child. Nothing here computes while it is imported: threads
@@ -35,6 +35,7 @@ from autograder.base.text import one_line
 from autograder.databricks.database import NoStore, StoreError, sqlite_uri
 from autograder.evidence.exchange import dump
 from autograder.evidence.facts import Scoring
+from autograder.evidence.handed_in_notebook import Unreadable, read_cells
 from autograder.evidence.models import load_any, score_model, why_unusable
 from autograder.evidence.store_reader import read_store
 
@@ -61,6 +62,15 @@ def _store(question: Message) -> Message:
     return {"facts": dump(replace(facts, models=models))}
 
 
+def _notebook(question: Message) -> Message:
+    """The cells of the notebook at ``path`` in ``folder``, as they were handed in."""
+    try:
+        cells, notes = read_cells(Path(question["folder"], question["path"]))
+    except Unreadable as error:
+        return {"unreadable": one_line(error), "next_step": error.next_step}
+    return {"cells": cells, "notes": notes}
+
+
 def _model(question: Message) -> Message:
     """What the model in ``folder``, below ``path``, answers for ``features``: it runs what code it brings."""
     warnings.simplefilter("ignore")
@@ -72,4 +82,4 @@ def _model(question: Message) -> Message:
     return {"scoring": _scoring.dump_python(scoring, mode="json")}
 
 
-ANSWERS = {"store": _store, "model": _model}
+ANSWERS = {"notebook": _notebook, "store": _store, "model": _model}

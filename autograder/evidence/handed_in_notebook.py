@@ -8,7 +8,9 @@ import json
 import re
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from autograder.base.errors import KitError
 from autograder.base.text import one_line
@@ -56,6 +58,55 @@ def read_notebook(path: Path) -> tuple["NotebookNode", list[str]]:
 
     cells, notes = read_cells(path)
     return from_dict({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), notes
+
+
+def notebook_of(answer: dict[str, Any]) -> tuple["NotebookNode", list[str]]:
+    """The notebook and the notes in the answer of a process that read a file.
+
+    Raises Unreadable: what the process said, or that its answer is no notebook.
+    """
+    from nbformat import from_dict
+    from pydantic import ValidationError
+
+    try:
+        read = _Read.model_validate(answer)
+    except ValidationError as error:
+        raise Unreadable("its file is not a notebook that can be read") from error
+    if read.unreadable:
+        raise Unreadable(read.unreadable, read.next_step)
+    cells = [cell.model_dump(exclude_unset=True) for cell in read.cells]
+    return from_dict({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), read.notes
+
+
+class _Cell(BaseModel):
+    """A cell as :func:`read_cells` makes it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    id: Annotated[str, Field(pattern=USUAL_ID.pattern, max_length=64)]
+    cell_type: Literal["code", "markdown", "raw"]
+    metadata: Annotated[
+        dict[
+            Literal["nbgrader"],
+            Annotated[dict[str, str | bool | int | float | None], Field(max_length=MOST_ENTRIES)],
+        ],
+        Field(max_length=1),
+    ]
+    source: Annotated[str, Field(max_length=LONGEST_SOURCE + len(CUT))]
+    outputs: Annotated[list[None], Field(max_length=0)] = []
+    execution_count: None = None
+    attachments: dict[str, dict[str, str]] = {}
+
+
+class _Read(BaseModel):
+    """What :func:`read_cells` gives, or why it gives nothing."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    cells: Annotated[list[_Cell], Field(max_length=MOST_CELLS)] = []
+    notes: Annotated[list[Annotated[str, Field(max_length=300)]], Field(max_length=20)] = []
+    unreadable: Annotated[str, Field(max_length=300)] = ""
+    next_step: Annotated[str, Field(max_length=300)] = ""
 
 
 def read_cells(path: Path) -> tuple[list[dict[str, Any]], list[str]]:

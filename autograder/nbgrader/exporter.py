@@ -17,6 +17,7 @@ from traitlets import Bool, Dict, Unicode
 from autograder.base.errors import KitError
 from autograder.base.text import one_line
 from autograder.data.settings import Conditions, load_settings
+from autograder.evidence.handed_in_notebook import Unreadable
 from autograder.nbgrader.course_files import NOTEBOOKS, Course, Submission
 from autograder.nbgrader.generate import register, source_folder
 from autograder.nbgrader.gradebook import forget_time, make_gradebook, start_at_zero
@@ -24,7 +25,6 @@ from autograder.nbgrader.handed_at import handed_at
 from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.intake import NotAFolder, take_in
 from autograder.nbgrader.one_batch import BatchLock
-from autograder.evidence.handed_in_notebook import Unreadable, read_notebook
 from autograder.nbgrader.safe import show_control_codes
 from autograder.pipeline.jobs import files_beside
 from autograder.pipeline.reader import Reader
@@ -167,6 +167,7 @@ class SubmissionExporter(NotebookExporter):
 
     def after_submission(self, **named: Any) -> None:
         """nbgrader's post-convert hook: all is written. The course's own hook, if any, is then called."""
+        self.reader.forget(self.notebooks)
         shutil.rmtree(self.notebooks, ignore_errors=True)
         self.course.end(self.submission.assignment, self.submission.student)
         if self._own_hook:
@@ -195,11 +196,14 @@ class SubmissionExporter(NotebookExporter):
             submission.at_intake.append(note)
             self.log.warning("%s: %s", submission.student, note)
         marks = {cell.metadata.nbgrader.grade_id for cell in self.release.cells if is_solution(cell)}
-        handed_in = find_handed_in(self.notebooks, submission.assignment, marks)
+        handed_in = find_handed_in(self.notebooks, submission.assignment, marks, self._opened)
         submission.notes += handed_in.notes
         self.handed_in = handed_in.path
         if handed_in.path is None:
             self._refuse(handed_in.because, PUT_IT_THERE if note else handed_in.next_step)
+
+    def _opened(self, path: Path) -> tuple[NotebookNode, list[str]]:
+        return self.reader.notebook(self.notebooks, path)
 
     def _refuse(self, because: str, next_step: str) -> None:
         self.handed_in = None
@@ -236,7 +240,7 @@ class SubmissionExporter(NotebookExporter):
         if path is None:
             return nbformat.from_dict(self.release)
         try:
-            notebook, notes = read_notebook(path)
+            notebook, notes = self._opened(path)
         except Unreadable as error:
             self.log.error("%s: %s.", self.submission.student, error)
             return self.placeholder(str(error), error.next_step)

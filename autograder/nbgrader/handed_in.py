@@ -2,14 +2,19 @@
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from nbformat import NotebookNode
+
 from autograder.base.regular_files import shown
 from autograder.base.text import hidden_characters, plain
-from autograder.evidence.handed_in_notebook import Unreadable, read_notebook
+from autograder.evidence.handed_in_notebook import Unreadable
+
+#: Reads a notebook; raises Unreadable.
+Read = Callable[[Path], tuple[NotebookNode, list[str]]]
 
 SUBMITTED = "submitted"
 MOST_LOOKED_AT = 20
@@ -74,11 +79,12 @@ class HandedIn:
     next_step: str = ""
 
 
-def find_handed_in(folder: Path, assignment: str, grade_ids: Collection[str]) -> HandedIn:
+def find_handed_in(folder: Path, assignment: str, grade_ids: Collection[str], read: Read) -> HandedIn:
     """The notebook of ``assignment`` in ``folder``, or below it, or under another name.
 
     A notebook in its place is the one. Otherwise it is the only one of the right name, otherwise the
-    only one that has cells of the exercise, known by ``grade_ids``. Equal copies count as one.
+    only one that has cells of the exercise, known by ``grade_ids``. Equal copies count as one. ``read`` opens
+    notebooks where they can do no harm.
     """
     name = f"{assignment}.ipynb"
     found = _notebooks(folder)
@@ -86,8 +92,9 @@ def find_handed_in(folder: Path, assignment: str, grade_ids: Collection[str]) ->
     if (folder / name).exists() or (folder / name).is_symlink():
         besides = [f"{_names(folder, others)} beside it was not looked at"] if others else []
         return HandedIn(folder / name, tuple(besides))
-    named = _without_copies([path for path in others if path.name == name])
-    meant = named or _without_copies([path for path in others[:MOST_LOOKED_AT] if _has(path, grade_ids)])
+    named = _without_copies([path for path in others if path.name == name], read)
+    like_it = [path for path in others[:MOST_LOOKED_AT] if not named and _has(path, grade_ids, read)]
+    meant = named or _without_copies(like_it, read)
     if len(meant) == 1:
         return HandedIn(meant[0], (f"it was handed in as {_names(folder, meant)}",))
     if meant:
@@ -113,22 +120,22 @@ def _notebooks(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (len(path.parts), path))
 
 
-def _has(path: Path, grade_ids: Collection[str]) -> bool:
+def _has(path: Path, grade_ids: Collection[str], read: Read) -> bool:
     """Whether a notebook can be read and has cells of the exercise."""
     try:
-        notebook, _ = read_notebook(path)
+        notebook, _ = read(path)
     except Unreadable:
         return False
     marks = (cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells)
     return any(isinstance(mark, str) and mark in grade_ids for mark in marks)
 
 
-def _without_copies(paths: list[Path]) -> list[Path]:
+def _without_copies(paths: list[Path], read: Read) -> list[Path]:
     """The paths, without those that have the same cells as one before."""
     kept: dict[str, Path] = {}
     for path in paths:
         try:
-            content = json.dumps([(cell.cell_type, cell.source) for cell in read_notebook(path)[0].cells])
+            content = json.dumps([(cell.cell_type, cell.source) for cell in read(path)[0].cells])
         except Unreadable:
             content = str(path)
         kept.setdefault(content, path)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Self
 
+from nbformat import NotebookNode
 from pydantic import TypeAdapter, ValidationError
 
 from autograder.base.child import Child, ChildFailed, Message
@@ -19,6 +20,7 @@ from autograder.base.text import short
 from autograder.databricks.database import NoStore, StoreError
 from autograder.evidence.exchange import LARGEST_FACTS, load
 from autograder.evidence.facts import Evidence, LoggedModel, Scoring
+from autograder.evidence.handed_in_notebook import Unreadable, notebook_of
 from autograder.sandbox.box import Box, copy_readable
 from autograder.sandbox.kernel_environment import kernel_environment
 from autograder.sandbox.limits import Limits
@@ -40,8 +42,11 @@ PARTS = (
     "workspace/prepared.py",
     "workspace/remote.py",
 )
-#: Seconds in which the libraries must be imported; in which a store must be read and a model answer.
-START, STORE, MODEL = 120.0, 90.0, 60.0
+#: Seconds in which the libraries must be imported; in which a notebook and a store must be read and a model
+#: answer.
+START, NOTEBOOK, STORE, MODEL = 120.0, 20.0, 90.0, 60.0
+#: Bytes of an answer about a notebook, in which each character may take six.
+LARGEST_NOTEBOOK = 32 << 20
 #: Bytes of an answer about a store, in which JSON is quoted once more, and about a model.
 LARGEST_STORE, LARGEST_SCORING = 2 * LARGEST_FACTS, 4 << 20
 #: Characters of what an answer says about a problem.
@@ -78,6 +83,15 @@ class Reader:
         if self._running:
             self._running.close()
             self._running = None
+
+    def notebook(self, folder: Path, path: Path) -> tuple[NotebookNode, list[str]]:
+        """The notebook that was handed in at ``path`` in ``folder``, and notes on it. Raises Unreadable."""
+        question = {"question": "notebook", "path": path.relative_to(folder).as_posix()}
+        try:
+            answer = self._ask(folder, question, NOTEBOOK, LARGEST_NOTEBOOK)
+        except ChildFailed as error:
+            raise Unreadable(f"its file could not be read: {error}") from None
+        return notebook_of(answer)
 
     def store(self, folder: Path, seed: int) -> Evidence:
         """The facts of the store in ``folder``, which must hold no links. No model is asked.

@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from autograder.nbgrader.handed_in import find_handed_in
 from autograder.evidence.handed_in_notebook import LARGEST_NOTEBOOK, Unreadable, read_notebook
+from autograder.nbgrader.handed_in import find_handed_in
 from autograder.nbgrader.recognise import grade_id, recognise
 from autograder.reports import Verdict
 from tests.conftest import ASSIGNMENT, ROOT, make_course
@@ -97,7 +97,10 @@ def test_a_link_or_a_very_large_file_is_not_read(tmp_path: Path) -> None:
 
 def test_equal_copies_in_two_folders_are_one_notebook(tmp_path: Path) -> None:
     write({f"a/{NAME}": TEXT, f"b/{NAME}": TEXT.replace(" ", "  ", 1)}, tmp_path)
-    assert find_handed_in(tmp_path, ASSIGNMENT, {"solve-experiment"}).path == tmp_path / "a" / NAME
+    assert (
+        find_handed_in(tmp_path, ASSIGNMENT, {"solve-experiment"}, read_notebook).path
+        == tmp_path / "a" / NAME
+    )
 
 
 def _without_marks(*names: str) -> tuple[list[NotebookNode], dict[str, NotebookNode]]:

@@ -22,10 +22,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 from nbgrader.preprocessors import LimitOutput
 from traitlets.config import Config, Configurable
 
+from autograder.evidence.handed_in_notebook import Unreadable, read_notebook
 from autograder.nbgrader import configure
 from autograder.nbgrader.course_files import Submission
 from autograder.nbgrader.page import FeedbackExporter
-from autograder.evidence.handed_in_notebook import Unreadable, read_notebook
 from autograder.nbgrader.repair import RepairCells
 from autograder.nbgrader.safe import ShowPlainly
 from tests.conftest import ASSIGNMENT
