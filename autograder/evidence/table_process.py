@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autograder.base.child import limit
 from autograder.base.paths import table_path
 from autograder.base.text import one_line
 from autograder.databricks.commits import RUN_KEY
@@ -201,25 +202,9 @@ def _number(found: object) -> int:
     return found if whole and 0 <= found < 2**53 else 0  # type: ignore[operator,return-value]
 
 
-def _limit() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such limits
-        return
-    for kind, limit in (
-        (resource.RLIMIT_DATA, MEMORY),
-        (resource.RLIMIT_CPU, SECONDS),
-        (resource.RLIMIT_FSIZE, LARGEST_FILE),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(kind)
-        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (most, most))
-
-
 def main() -> None:
     """Answer for each table named on the command line, a line each."""
-    _limit()
+    limit(DATA=MEMORY, CPU=SECONDS, FSIZE=LARGEST_FILE, CORE=0)
     home, *names = sys.argv[1:]
     for name in names:
         sys.stdout.write(read_table(Path(home), name).to_json() + "\n")

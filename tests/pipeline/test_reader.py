@@ -175,7 +175,7 @@ def test_a_model_sees_one_folder_no_other_process_and_no_secret(
     boxed.store(neighbour, 1)  # is in the box while the other one is asked
     folder = tmp_path / "own"
     folder.mkdir()
-    assert "secret" not in str(seen(boxed, folder, "dict(os.environ)"))
+    assert seen(boxed, folder, "[name for name in os.environ if 'secret' in os.environ[name]]") == []
     empty = ("/sandbox/in", "/sandbox/kit", "/sandbox/work", "/tmp", "/home/student")
     outside = (str(tmp_path), str(ROOT / "README.md"))
     own = "('1', str(os.getpid()))"
