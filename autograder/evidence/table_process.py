@@ -1,9 +1,8 @@
-"""Read Delta tables, write down what they are: run where a table that is a trap can do no harm.
+"""Read Delta tables, tell what they are: run where a table that is a trap can do no harm.
 
-``python -m autograder.evidence.table_process FOLDER NAME…`` writes a line of JSON for each table in
-FOLDER/tables; see :mod:`autograder.evidence.tables_reader`, which starts it. Memory and time are
-limited where the system can do that; a table that breaks the limits, or the library that reads it,
-ends this process.
+``python -m autograder.evidence.table_process FOLDER`` answers questions about the tables in FOLDER/tables;
+see :mod:`autograder.evidence.tables_reader`, which starts it. Memory and time are limited where the system
+can do that; a table that breaks the limits, or the library that reads it, ends this process.
 """
 
 import json
@@ -13,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autograder.base.child import limit
+from autograder.base.child import answer_questions, limit
 from autograder.base.paths import table_path
 from autograder.base.text import one_line
 from autograder.databricks.commits import RUN_KEY
@@ -203,12 +202,12 @@ def _number(found: object) -> int:
 
 
 def main() -> None:
-    """Answer for each table named on the command line, a line each."""
+    """Answer for each table that is asked about."""
     limit(DATA=MEMORY, CPU=SECONDS, FSIZE=LARGEST_FILE, CORE=0)
-    home, *names = sys.argv[1:]
-    for name in names:
-        sys.stdout.write(read_table(Path(home), name).to_json() + "\n")
-        sys.stdout.flush()
+    home = Path(sys.argv[1])
+    answer_questions(
+        lambda asked: json.dumps({"answer": read_table(home, asked["table"]).to_json()}).encode()
+    )
     os._exit(0)  # nothing that a library left running is waited for
 
 

@@ -1,10 +1,7 @@
 """The Delta tables of a workspace: found here, read in a process of their own."""
 
-import contextlib
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from autograder.base.child import Child, ChildFailed
 from autograder.base.text import plain
 from autograder.evidence.files import local_folder
 from autograder.evidence.workspace_facts import Request, TableFacts
@@ -22,15 +20,13 @@ REQUEST_LOG = "serving_payload"
 #: No more tables than this are read, and no more of the folder's entries are looked at.
 MOST_TABLES = 50
 MOST_ENTRIES = 1_000
-#: Seconds for all tables together; those that are then without an answer are asked alone, so long
-#: as there are seconds in the budget. What a table costs is limited in the process itself, in seconds of
-#: processor time, which a busy machine does not shorten; these end only what waits and computes nothing.
-TOGETHER = 90.0
+#: Seconds for one table, and for all of them. What a table costs is limited in the process itself, in seconds
+#: of processor time, which a busy machine does not shorten; these end only what waits and computes nothing.
 ALONE = 45.0
 BUDGET = 180.0
 #: A longer answer is not read, in bytes.
 LARGEST_ANSWER = 48 << 20
-COMMAND = [sys.executable, "-P", "-m", "autograder.evidence.table_process"]
+PROCESS = "autograder.evidence.table_process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +55,19 @@ def read_tables(home: Path) -> list[TableAnswer]:
     """The tables of the workspace in ``home``, by name. What cannot be read is a finding of its own."""
     names, answers = _names(home)
     end = time.monotonic() + BUDGET
-    found = _ask(home, names, TOGETHER)
-    for name in names:
-        if name not in found and (left := end - time.monotonic()) > 1:
-            found |= _ask(home, [name], min(ALONE, left)) or {
-                name: _unread(
-                    name, "the process that read it came to its limit of memory or time, or crashed"
-                )
-            }
-        elif name not in found:
-            found[name] = _unread(name, "there was no time left to read it after the tables before it")
+    found = {}
+    process = _Process(home)
+    try:
+        for name in names:
+            if (left := end - time.monotonic()) <= 1:
+                found[name] = _unread(name, "there was no time left to read it after the tables before it")
+                continue
+            try:
+                found[name] = process.ask(name, min(ALONE, left))
+            except ChildFailed as error:
+                found[name] = _unread(name, f"the process that read it failed: {error}")
+    finally:
+        process.close()
     return answers + [found[name] for name in sorted(found)]
 
 
@@ -108,32 +107,36 @@ def _names(home: Path) -> tuple[list[str], list[TableAnswer]]:
     return names[:MOST_TABLES], problems[:MOST_TABLES]
 
 
-def _ask(home: Path, names: list[str], seconds: float) -> dict[str, TableAnswer]:
-    """The answers for those of the tables for which the process got as far."""
-    if not names:
-        return {}
-    with tempfile.TemporaryFile() as out:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(
-                [*COMMAND, str(home), *names],
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.DEVNULL,
-                timeout=seconds,
-                check=False,
-            )
-        out.seek(0)
-        lines = out.read(LARGEST_ANSWER).splitlines()
-    answers = {}
-    for name, line in zip(names, lines, strict=False):
+class _Process:
+    """The process that reads tables, one after the other; after a failure the next one is another."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.child: Child | None = None
+        self.answered = 0
+
+    def ask(self, name: str, seconds: float) -> TableAnswer:
+        """The answer about a table. Raises ChildFailed when a process that read no other table fails."""
+        if self.child is None:
+            self.child = Child.start(PROCESS, str(self.home), environment=_environment())
+            self.answered = 0
         try:
-            answer = _answer.validate_json(line)
-        except ValidationError:  # the process ended while it wrote this line
-            continue
-        if answer.name == name:
-            answers[name] = answer
-    return answers
+            answer = self.child.ask({"table": name}, seconds, LARGEST_ANSWER)
+            found = _answer.validate_json(str(answer["answer"]))
+        except (ChildFailed, KeyError, ValidationError):
+            alone = not self.answered
+            self.close()
+            if alone:
+                raise ChildFailed("it crashed, or came to its limit of memory or time") from None
+            return self.ask(name, seconds)  # what others used up is not this table's fault
+        self.answered += 1
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        if self.child:
+            self.child.close()
+            self.child = None
 
 
 def _environment() -> dict[str, str]:

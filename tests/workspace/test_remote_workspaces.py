@@ -1,6 +1,5 @@
 """A tracking server, or Databricks, that is named is worked with; what is wrong with it is told."""
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -9,9 +8,11 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from autograder.base.child import Child
 from autograder.databricks.server import start_server
 from autograder.databricks.state import State
 from autograder.databricks.tokens import create_token
+from autograder.evidence import load
 from tests.cli.test_workspace_commands import asked, start
 from tests.conftest import run
 from tests.support.tracking_server import serving
@@ -80,10 +81,11 @@ def test_a_tracking_server_that_is_named_is_used_and_its_models_are_served(
         folder=tmp_path,
     )  # fmt: skip
     assert "points" in checked.stdout
-    read = run(sys.executable, "-m", "autograder.evidence", tracking_server, "files", ".", folder=tmp_path)
-    facts = json.loads(read.stdout)
-    assert [endpoint["name"] for endpoint in facts["endpoints"]] == ["i"]
-    assert [call["status"] for call in facts["requests"]] == [200]
+    with Child.start("autograder.evidence", folder=tmp_path) as child:
+        asked = {"store": tracking_server, "downloads": "files", "workspace": "."}
+        facts = load(str(child.ask(asked, seconds=120, most=32 << 20)["facts"]))
+    assert [endpoint.name for endpoint in facts.endpoints] == ["i"]
+    assert [call.status for call in facts.requests] == [200]
 
 
 @pytest.mark.parametrize(
