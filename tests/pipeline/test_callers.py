@@ -20,9 +20,10 @@ from autograder.data.settings import Conditions
 from autograder.evidence import Evidence, NoStore
 from autograder.evidence.store_reader import read_store
 from autograder.grading import Report, grade
-from autograder.pipeline.jobs import execute, job_of
+from autograder.pipeline.jobs import FilesTooLarge, execute, files_beside, job_of
 from autograder.pipeline.own_work import report_of, report_on
 from autograder.pipeline.reader import Reader
+from autograder.pipeline.rehearsal import rehearse
 from autograder.reports import report_json
 from autograder.rubrics import Status, load_rubric
 from tests.conftest import ASSIGNMENT, ROOT, run
@@ -250,6 +251,30 @@ def test_a_rehearsal_uses_another_seed_and_leaves_nothing_behind(tmp_path: Path)
     assert told["earned"] == 25
     assert told["seed"] != 2026
     assert [path.name for path in tmp_path.iterdir()] == [f"{ASSIGNMENT}.ipynb"]
+
+
+def test_a_rehearsal_runs_with_the_files_beside_the_notebook_but_links(tmp_path: Path, quick: None) -> None:
+    notebook = nbformat.read(ROOT / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
+    (cell,) = [cell for cell in notebook.cells if cell.metadata.nbgrader.grade_id == "solve-experiment"]
+    cell.source = "import helper\nmlflow.set_experiment(helper.name)\nassert not os.path.exists('link.txt')"
+    cell.source = f"import os\n{cell.source}"
+    folder = tmp_path / "mine"
+    (folder / "data").mkdir(parents=True)
+    nbformat.write(notebook, folder / f"{ASSIGNMENT}.ipynb")
+    (folder / "helper.py").write_text("name = open('data/name.txt').read()\n")
+    (folder / "data" / "name.txt").write_text("flower-species")
+    (folder / "mlflow.db").write_text("not a store")
+    (tmp_path / "elsewhere.txt").write_text("elsewhere")
+    (folder / "link.txt").symlink_to(tmp_path / "elsewhere.txt")
+    assert rehearse(ASSIGNMENT, folder / f"{ASSIGNMENT}.ipynb").earned == 25
+    assert (folder / "mlflow.db").read_text() == "not a store"
+
+
+def test_more_beside_a_notebook_than_a_run_may_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "large.bin").write_bytes(b"x" * 1000)
+    assert files_beside(tmp_path, most=1000) == {"large.bin": b"x" * 1000}
+    with pytest.raises(FilesTooLarge, match="take more than 999 bytes"):
+        files_beside(tmp_path, most=999)
 
 
 def test_a_rehearsal_of_nothing_is_a_clear_line(tmp_path: Path) -> None:
