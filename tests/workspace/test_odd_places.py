@@ -45,7 +45,7 @@ while client.get_endpoint("one")["state"]["config_update"] == "IN_PROGRESS":
 print(client.predict(endpoint="one", inputs={"inputs": [[0]]}))
 print(len(exercise.workspace.metrics("one").calls), "calls")
 """
-ODD = ["ann%40example.org", "50%25 off; what is #1?", "[MLOps] R&D course", "O'Brien + 日本語 Übung 100%"]
+ODD = ["ann%40example.org; what is #1?", "[MLOps] R&D, O'Brien + 日本語 Übung 100%"]
 
 
 @pytest.mark.parametrize("name", ODD)
