@@ -90,6 +90,7 @@ class SubmissionExporter(NotebookExporter):
         parent.convert_notebooks = self.convert_notebooks
         self.reader = Reader(sandbox=not self.unsafe_no_sandbox)
         weakref.finalize(self, self.reader.close)
+        self.reader.start()
 
     def convert_notebooks(self) -> None:
         """All of nbgrader's own work on a batch. Then others may grade: formgrader's process does not end."""

@@ -73,10 +73,16 @@ class Reader:
         self._running: _Running | None = None
 
     def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def start(self) -> None:
+        """Start the process, which imports its libraries while others work; the first question does, too."""
+        if self._running is None and (self.nested or not self.sandbox):
+            self._running = _boxed(nested=True) if self.nested else _Running(_plain())
 
     def close(self) -> None:
         """End the process and its box."""
@@ -137,11 +143,8 @@ class Reader:
         """An answer, as JSON; raises ChildFailed where there is none, with what became of the child."""
         if self._running is None or not self._running.can_show(folder):
             self.close()
-            if self.sandbox:
-                self._running = _boxed(self.nested, folder)
-            else:
-                self._running = _Running(_plain())
-        running = self._running
+            self.start()
+        running = self._running = self._running or _boxed(nested=False, folder=folder)
         asked = {**question, "folder": running.show(folder), "seconds": seconds, "most": most}
         try:
             # the child that answers is ended by the one that forked it, which only in need is ended here
@@ -197,11 +200,12 @@ class _Running:
 
     def close(self) -> None:
         """End it."""
+        self.child.process.kill()  # it keeps nothing that would be lost
         self._stack.close()
         self.child.close()
 
 
-def _boxed(nested: bool, folder: Path) -> _Running:
+def _boxed(nested: bool, folder: Path | None = None) -> _Running:
     with ExitStack() as stack:
         box = stack.enter_context(Box(LIMITS, nested=nested))
         here, there = socket.socketpair()
@@ -213,7 +217,7 @@ def _boxed(nested: bool, folder: Path) -> _Running:
         there.close()
         pipes = (here.makefile("wb"), here.makefile("rb"))
         here.close()
-        running = _Running(Child(process, *pipes), box, None if nested else folder)
+        running = _Running(Child(process, *pipes), box, folder)
         running._stack = stack.pop_all()
         return running
 

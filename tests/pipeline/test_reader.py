@@ -46,9 +46,11 @@ def boxed() -> Iterator[Reader]:
 @pytest.fixture(scope="module", params=["nested", "cold", "plain"])
 def any_reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
     """A reader of each kind: with boxes within a box, a box a submission, and limits only."""
-    with Reader(sandbox=request.param != "plain") as reader:
-        reader.nested = request.param == "nested"
-        yield reader
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(reader_module.WARM_VARIABLE, "0" if request.param == "cold" else "1")
+        with Reader(sandbox=request.param != "plain") as reader:
+            assert reader.nested == (request.param == "nested")
+            yield reader
 
 
 def saved(folder: Path, model: Any, **settings: Any) -> LoggedModel:
