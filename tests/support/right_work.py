@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import nbformat
-from autograder.pipeline.collect import collect
-from autograder.pipeline.warm import WarmReader
 
-from autograder.data.settings import USUAL, Conditions
+from autograder.data.settings import Conditions
 from autograder.evidence import Evidence, LoggedModel, Run, Scoring, UnusableFacts, dump, limited, load
+from autograder.pipeline.jobs import execute, job_of
+from autograder.pipeline.reader import Reader
 from autograder.rubrics import load_rubric
-from autograder.sandbox import run_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
@@ -31,10 +30,10 @@ def right_work(assignment: str) -> Evidence:
         except UnusableFacts:  # kept by another version of the kit
             kept.unlink()
     conditions = Conditions(SEED)
-    with tempfile.TemporaryDirectory() as folder, WarmReader(sandbox=False) as reader:
-        notebook = nbformat.read(source, as_version=4)
-        execution = run_notebook(notebook, Path(folder), conditions, sandbox=False)
-        facts = collect(execution, conditions, load_rubric(assignment).features(SEED, USUAL), reader)
+    with tempfile.TemporaryDirectory() as folder, Reader(sandbox=False) as reader:
+        job = job_of(load_rubric(assignment), nbformat.read(source, as_version=4), conditions)
+        facts = execute(job, Path(folder), reader).evidence
+    assert facts
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(dump(facts), encoding="utf-8")
     return facts
