@@ -86,7 +86,7 @@ def test_a_plug_in_that_crashes_gives_nobody_a_point(course: MakeCourse) -> None
     config.write_text(
         config.read_text() + "\nimport autograder.nbgrader.record as room\n"
         "def crash(*arguments, **named):\n    raise ZeroDivisionError('on purpose')\n"
-        "room.grade = crash\n"
+        "room.report_on = crash\n"
     )
     output = autograde(folder)
     assert "on purpose" in output
@@ -101,7 +101,7 @@ def test_a_plug_in_that_crashes_gives_nobody_a_point(course: MakeCourse) -> None
     assert "pending" in shown.stdout
 
 
-@pytest.mark.parametrize("broken", ["write_report", "collect", "SaveReport._add_score"])
+@pytest.mark.parametrize("broken", ["write_report", "execute", "SaveReport._add_score"])
 def test_wherever_it_crashes_nothing_is_awarded(course: MakeCourse, broken: str) -> None:
     folder = course("solution")
     config = folder / "nbgrader_config.py"
