@@ -52,7 +52,8 @@ class ExecuteAndGrade(NbGraderPreprocessor):
         try:
             files = files_beside(handed_in, limits.disk // 2)
         except FilesTooLarge as error:
-            submission.ungradable, submission.next_step = str(error), error.next_step
+            submission.ungradable = str(error)
+            submission.next_step = "Ask the student to hand in again, without what the notebook can make."
             return self._ungraded()
         kept = execute(
             job_of(exporter.rubric, nb, exporter.conditions, files, limits), folder, exporter.reader

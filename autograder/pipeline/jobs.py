@@ -108,7 +108,7 @@ def files_beside(folder: Path, most: int = USUAL.disk // 2) -> dict[str, bytes]:
             if total > most:
                 raise FilesTooLarge(
                     f"the files beside the notebook take more than {size(most)}",
-                    "Hand in again, without what the notebook can make.",
+                    "Move what the notebook can make, or does not need, to another folder.",
                 )
             found[relative.as_posix()] = path.read_bytes()
     return found
