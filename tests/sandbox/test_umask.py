@@ -12,8 +12,8 @@ import pytest
 
 import autograder
 from autograder.data.settings import Conditions
-from autograder.sandbox import check_sandbox, run_notebook
-from autograder.sandbox.probe import UNKNOWN
+from autograder.sandbox.probe import UNKNOWN, check_sandbox
+from autograder.sandbox.running import run_notebook
 from tests.conftest import ROOT, environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
