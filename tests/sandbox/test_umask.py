@@ -61,7 +61,7 @@ def test_a_kit_that_only_root_may_read_is_named_with_the_chmod_that_helps(
     shutil.copytree(ROOT / "autograder", copy, ignore=shutil.ignore_patterns("__pycache__"))
     closed = {"everything": copy, "one part": copy / "base", "one file": copy / "notebook.py"}[private]
     subprocess.run(["chmod", "-R", "go-rwx", closed], check=True)
-    looking = "import autograder.sandbox.probe as s, autograder; print(autograder.__path__[0]); s.check_sandbox()"
+    looking = "import autograder.sandbox.probe as s, autograder as a; print(a.__path__[0]); s.check_sandbox()"
 
     def looked() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
