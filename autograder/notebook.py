@@ -151,9 +151,9 @@ def open_exercise(assignment: str, folder: str | Path | None = None, remote: str
 
 
 def _alone_in_its_cell() -> bool:
-    """Whether the running cell is one expression, as check cells are; so it is where no cell is known.
+    """Whether the running cell is a single expression, as check cells are; True outside of IPython.
 
-    A check that students call among other lines decides nothing, and must not end what stands behind it.
+    A check that a student calls among other lines gives no points, and must not stop the lines after it.
     """
     from IPython import get_ipython
 

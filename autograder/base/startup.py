@@ -1,4 +1,4 @@
-"""What a process of the kit does first: keep calls to this machine from proxies, print in any code page.
+"""Set up a process of the kit: no proxy for calls to this machine, and output in any code page.
 
 Urllib, requests, httpx and Databricks' SDK send calls to 127.0.0.1 to the proxy that the environment names,
 tokens included, unless NO_PROXY and no_proxy name it.
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from urllib.request import getproxies, getproxies_environment
 
-#: What is never a proxy's business.
+#: Hosts that are always called without a proxy.
 THIS_MACHINE = ("127.0.0.1", "localhost")
 #: In both spellings: urllib and curl read the small one first, other programs the large one.
 NO_PROXY = ("NO_PROXY", "no_proxy")
@@ -51,7 +51,7 @@ def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def names_this_machine(said: str) -> bool:
-    """Whether a value of NO_PROXY keeps calls to 127.0.0.1 from the proxy, whoever reads it."""
+    """Whether every client that reads this NO_PROXY calls 127.0.0.1 without the proxy."""
     return said.strip() == "*" or THIS_MACHINE[0] in _names(said)
 
 

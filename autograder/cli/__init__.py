@@ -29,7 +29,7 @@ class Commands(TyperGroup):
 
 
 class App(typer.Typer):
-    """The command, which prepares its process before it looks at what it was asked for."""
+    """The ``mlflow-kit`` command. It sets up its process before it parses the arguments."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Run the command."""

@@ -108,7 +108,7 @@ def _names(home: Path) -> tuple[list[str], list[TableAnswer]]:
 
 
 class _Process:
-    """The process that reads tables, one after the other; after a failure the next one is another."""
+    """Reads tables one after the other in a child process, and starts a new one after a failure."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -128,7 +128,7 @@ class _Process:
             self.close()
             if alone:
                 raise ChildFailed("it crashed, or came to its limit of memory or time") from None
-            return self.ask(name, seconds)  # what others used up is not this table's fault
+            return self.ask(name, seconds)  # the tables before it may have used up the limits
         self.answered += 1
         return found
 
