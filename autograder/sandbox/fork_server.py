@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from autograder.base.child import Message, answer_questions, limit
-from autograder.sandbox.mounts import INCOMING, KIT, SHOWN, WORK
+from autograder.sandbox.mounts import INCOMING, KIT, SHOWN, WORK, parts_of_python
 
 #: Folders that are empty in a nested child, and the bytes that it may put there.
 HIDDEN = {
@@ -80,7 +80,7 @@ def _child(module: str, question: Message, sender: Connection, nested: bool) -> 
         _keep_only(sender.fileno())
         hidden = HIDDEN | ({str(KIT): 4096} if question.pop("without_kit", False) else {})
         try:
-            nest.enter({question["folder"]: str(SHOWN)}, hidden, LIMITS)
+            nest.enter({question["folder"]: str(SHOWN)}, hidden, parts_of_python(), LIMITS)
         except OSError as error:
             sender.send_bytes(json.dumps({"no nest": str(error)}).encode())
             return

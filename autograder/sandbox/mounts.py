@@ -91,15 +91,20 @@ def parents(path: Path | PurePosixPath) -> list[str]:
 def python() -> list[str]:
     """This Python: its virtual environment and the installation behind it."""
     arguments = []
-    prefixes = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]}
-    for prefix in sorted(prefixes):
-        if not prefix.is_relative_to("/usr"):
-            for path in (prefix / name for name in OF_PYTHON):
-                if path.is_symlink():
-                    arguments += [*parents(path), "--symlink", str(path.readlink()), str(path)]
-                elif path.exists():
-                    arguments += [*parents(path), "--ro-bind", str(path), str(path)]
+    for path in parts_of_python():
+        if path.is_symlink():
+            arguments += [*parents(path), "--symlink", str(path.readlink()), str(path)]
+        else:
+            arguments += [*parents(path), "--ro-bind", str(path), str(path)]
     return arguments
+
+
+def parts_of_python() -> list[Path]:
+    """Folders, files and links that this Python is made of, wherever they are, besides those in /usr."""
+    prefixes = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]}
+    own = [prefix for prefix in sorted(prefixes) if not prefix.is_relative_to("/usr")]
+    paths = [prefix / name for prefix in own for name in OF_PYTHON]
+    return [path for path in paths if path.is_symlink() or path.exists()]
 
 
 def kit(parts: Sequence[str]) -> list[str]:

@@ -10,7 +10,8 @@ import ctypes
 import os
 import resource
 import signal
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autograder.sandbox import seccomp
@@ -25,14 +26,16 @@ _MOST_CAPABILITIES = 64
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def enter(shown: Mapping[str, str], hidden: Mapping[str, int], limits: Mapping[str, int]) -> None:
+def enter(
+    shown: Mapping[str, str], hidden: Mapping[str, int], kept: Sequence[Path], limits: Mapping[str, int]
+) -> None:
     """Go on in a nested box, in a forked process that is the first in it.
 
     ``shown`` maps folders of the outer box to where they are in the nested one; ``hidden`` maps folders to
-    the bytes of the empty one in memory that takes each one's place; ``limits`` are resource limits by
-    their names without ``RLIMIT_``. The process that called waits for the one that goes on, and ends
-    with its status; when it is killed, so is everything in the nested box. Raises OSError where the
-    system does not allow it.
+    the bytes of the empty one in memory that takes each one's place, but for the paths ``kept`` in them;
+    ``limits`` are resource limits by their names without ``RLIMIT_``. The process that called waits for the
+    one that goes on, and ends with its status; when it is killed, so is everything in the nested box. Raises
+    OSError where the system does not allow it.
     """
     _ok(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl")  # else its own files in /proc are root's
     user, group = os.getuid(), os.getgid()
@@ -47,8 +50,19 @@ def enter(shown: Mapping[str, str], hidden: Mapping[str, int], limits: Mapping[s
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
     for source, target in shown.items():
         _mount(source, target, None, _MS_BIND)
+    covered = [path for path in kept if any(path.is_relative_to(folder) for folder in hidden)]
+    opened = {path: os.open(path, os.O_PATH) for path in covered if not path.is_symlink()}
+    links = {path: path.readlink() for path in covered if path.is_symlink()}
     for folder, size in hidden.items():
         _mount("tmpfs", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},mode=1777")
+    for path, descriptor in opened.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir() if stat.S_ISDIR(os.fstat(descriptor).st_mode) else path.touch()
+        _mount(f"/proc/self/fd/{descriptor}", str(path), None, _MS_BIND | _MS_REC)
+        os.close(descriptor)
+    for path, leads_to in links.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(leads_to)
     try:
         _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     except OSError:  # the outer one is partly covered: then there is none at all

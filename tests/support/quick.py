@@ -68,6 +68,7 @@ SLOW = {
     "rubrics/test_properties",
     "rubrics/test_settings",
     "sandbox/test_box",
+    "sandbox/test_nest",
     "sandbox/test_umask",
     "test_architecture",
     "workspace/test_importing",
