@@ -32,6 +32,7 @@ from autograder.rubrics import load_rubric
 from autograder.sandbox.find_bwrap import NoSandbox
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.probe import check_sandbox
+from autograder.sandbox.warm_kernels import WarmKernels
 
 #: What to do where the notebook may be among what was left behind.
 PUT_IT_THERE = (
@@ -91,6 +92,12 @@ class SubmissionExporter(NotebookExporter):
         self.reader = Reader(sandbox=not self.unsafe_no_sandbox)
         weakref.finalize(self, self.reader.close)
         self.reader.start()
+        self.kernels: WarmKernels | None = None
+        # to have the libraries imported for one kernel takes as long as to start it
+        if len(parent.assignments) > 1 and not self.unsafe_no_sandbox:
+            self.kernels = WarmKernels()
+            weakref.finalize(self, self.kernels.close)
+            self.kernels.start()
 
     def convert_notebooks(self) -> None:
         """All of nbgrader's own work on a batch. Then others may grade: formgrader's process does not end."""
@@ -98,6 +105,8 @@ class SubmissionExporter(NotebookExporter):
             self._convert()
         finally:
             self.reader.close()
+            if self.kernels:
+                self.kernels.close()
             self.close()
 
     def close(self) -> None:

@@ -55,9 +55,8 @@ class ExecuteAndGrade(NbGraderPreprocessor):
             submission.ungradable = str(error)
             submission.next_step = "Ask the student to hand in again, without what the notebook can make."
             return self._ungraded()
-        kept = execute(
-            job_of(exporter.rubric, nb, exporter.conditions, files, limits), folder, exporter.reader
-        )
+        job = job_of(exporter.rubric, nb, exporter.conditions, files, limits)
+        kept = execute(job, folder, exporter.reader, exporter.kernels)
         submission.notes += [f"left aside of what it made: {refused}" for refused in kept.refused]
         # beside the student's folder, never in it: what stands there under this name may be a trap
         (folder.parent / "executed.ipynb").write_text(kept.notebook, encoding="utf-8")

@@ -29,6 +29,7 @@ from autograder.pipeline.reader import Reader
 from autograder.rubrics import Rubric
 from autograder.sandbox.limits import USUAL, Limits
 from autograder.sandbox.running import run_notebook
+from autograder.sandbox.warm_kernels import WarmKernels
 
 #: Seconds that asking all models of one submission may take.
 BUDGET = 180.0
@@ -118,10 +119,11 @@ def _left_out(name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in (*NOT_TAKEN_IN, *EVIDENCE_FILES, "*.ipynb"))
 
 
-def execute(job: Job, folder: Path, reader: Reader) -> Kept:
+def execute(job: Job, folder: Path, reader: Reader, kernels: WarmKernels | None = None) -> Kept:
     """Run a job's notebook from an empty store in ``folder``, which must be empty; what it left stays there.
 
-    The notebook runs in a box where ``reader`` has one, and that opens what it left. Raises NoSandbox
+    The notebook runs in a box where ``reader`` has one, and that opens what it left. With ``kernels`` its
+    kernel is forked from those. Raises NoSandbox
     and BoxFailed, see :func:`autograder.sandbox.running.run_notebook`.
     """
     began = time.perf_counter()
@@ -130,7 +132,8 @@ def execute(job: Job, folder: Path, reader: Reader) -> Kept:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
     notebook = nbformat.reads(job.notebook, as_version=4)
-    execution = run_notebook(notebook, folder, job.conditions, job.limits, reader.sandbox)
+    sandbox = kernels if kernels and reader.sandbox else reader.sandbox
+    execution = run_notebook(notebook, folder, job.conditions, job.limits, sandbox)
     ran = time.perf_counter()
     seed, settings = job.conditions
     told = read_notebook(execution.notebook, execution.stopped)

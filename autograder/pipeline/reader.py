@@ -1,13 +1,9 @@
 """Ask about what submissions made, in a box: nothing foreign is opened in this process."""
 
-import itertools
 import logging
 import os
-import shutil
-import socket
 import sys
 import tempfile
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Self
@@ -21,13 +17,10 @@ from autograder.databricks.database import NoStore, StoreError
 from autograder.evidence.exchange import LARGEST_FACTS, load
 from autograder.evidence.facts import Evidence, LoggedModel, Scoring
 from autograder.evidence.handed_in_notebook import Unreadable, notebook_of
-from autograder.sandbox.box import Box, copy_readable
 from autograder.sandbox.kernel_environment import kernel_environment
-from autograder.sandbox.limits import Limits
-from autograder.sandbox.mounts import INCOMING
+from autograder.sandbox.server_in_box import ServerInBox
+from autograder.sandbox.warm_kernels import WARM_VARIABLE
 
-#: Set to 0 to make a box of its own for each submission: slower, and without namespaces inside a box.
-WARM_VARIABLE = "MLFLOW_KIT_WARM_READER"
 ANSWERS = "autograder.evidence.answers"
 #: The parts of the kit that the answers need. The seeded data, and with them the labels, are not there.
 PARTS = (
@@ -51,8 +44,6 @@ LARGEST_NOTEBOOK = 32 << 20
 LARGEST_STORE, LARGEST_SCORING = 2 * LARGEST_FACTS, 4 << 20
 #: Characters of what an answer says about a problem.
 LONGEST_PROBLEM = 300
-#: A batch goes on as long as it takes: each question has its own limits.
-LIMITS = Limits(wall=10**9, cpu=10**6, memory=6 << 30)
 
 _scoring = TypeAdapter(Scoring)
 _log = logging.getLogger(__name__)
@@ -70,7 +61,9 @@ class Reader:
     def __init__(self, sandbox: bool = True) -> None:
         self.sandbox = sandbox
         self.nested = sandbox and os.environ.get(WARM_VARIABLE, "1") != "0"
-        self._running: _Running | None = None
+        self._running: ServerInBox | _Plain | None = None
+        #: The one folder that it may be asked about, where boxes cannot be nested.
+        self._only: Path | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -82,13 +75,13 @@ class Reader:
     def start(self) -> None:
         """Start the process, which imports its libraries while others work; the first question does, too."""
         if self._running is None and (self.nested or not self.sandbox):
-            self._running = _boxed(nested=True) if self.nested else _Running(_plain())
+            self._running = _boxed(nested=True) if self.nested else _plain()
 
     def close(self) -> None:
         """End the process and its box."""
         if self._running:
             self._running.close()
-            self._running = None
+            self._running = self._only = None
 
     def notebook(self, folder: Path, path: Path) -> tuple[NotebookNode, list[str]]:
         """The notebook that was handed in at ``path`` in ``folder``, and notes on it. Raises Unreadable."""
@@ -141,16 +134,19 @@ class Reader:
 
     def _ask(self, folder: Path, question: Message, seconds: float, most: int) -> Message:
         """An answer, as JSON; raises ChildFailed where there is none, with what became of the child."""
-        if self._running is None or not self._running.can_show(folder):
+        running = self._running
+        if running is None or running.child.process.poll() is not None or self._only not in (None, folder):
             self.close()
             self.start()
-        running = self._running = self._running or _boxed(nested=False, folder=folder)
+        if self._running is None:
+            self._running, self._only = _boxed(nested=False), folder
+        running = self._running
         asked = {**question, "folder": running.show(folder), "seconds": seconds, "most": most}
         try:
             # the child that answers is ended by the one that forked it, which only in need is ended here
             answer = running.child.ask(asked, seconds + START, most)
         except ChildFailed as error:
-            why = running.why or str(error)
+            why = (running.box and running.box.why) or str(error)
             self.close()
             raise ChildFailed(why) from None
         if "no nest" in answer:
@@ -163,69 +159,35 @@ class Reader:
         return answer
 
 
-class _Running:
-    """The process that answers, and how a folder is shown to it."""
+class _Plain:
+    """The process that answers, without a box: it sees folders where they are."""
 
-    def __init__(self, child: Child, box: Box | None = None, only: Path | None = None) -> None:
+    box = None
+
+    def __init__(self, child: Child) -> None:
         self.child = child
-        self._box = box
-        self._only = only
-        self._stack = ExitStack()
-        self._shown: dict[Path, str] = {}
-        self._numbers = itertools.count()
-
-    @property
-    def why(self) -> str | None:
-        """Which limit ended the box, if one did."""
-        return self._box.why if self._box else None
-
-    def can_show(self, folder: Path) -> bool:
-        """Whether it still works, and may be asked about ``folder``."""
-        return self.child.process.poll() is None and self._only in (None, folder)
 
     def show(self, folder: Path) -> str:
-        """Where the folder is for the process."""
-        if self._box is None:
-            return str(folder)
-        if folder not in self._shown:
-            name = str(next(self._numbers))
-            copy_readable(folder, self._box.incoming / name)
-            self._shown[folder] = f"{INCOMING}/{name}"
-        return self._shown[folder]
+        return str(folder)
 
     def hide(self, folder: Path) -> None:
-        """Remove the copy that was made to show a folder."""
-        if (shown := self._shown.pop(folder, None)) and self._box:
-            shutil.rmtree(self._box.incoming / PurePosixPath(shown).name, ignore_errors=True)
+        """Nothing was shown."""
 
     def close(self) -> None:
-        """End it."""
         self.child.process.kill()  # it keeps nothing that would be lost
-        self._stack.close()
         self.child.close()
 
 
-def _boxed(nested: bool, folder: Path | None = None) -> _Running:
-    with ExitStack() as stack:
-        box = stack.enter_context(Box(LIMITS, nested=nested))
-        here, there = socket.socketpair()
-        box.pass_fds += (there.fileno(),)
-        command = [sys.executable, "-m", "autograder.sandbox.fork_server", ANSWERS, str(there.fileno())]
-        command += ["nested"] if nested else []
-        environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
-        process = stack.enter_context(box.running(command, environment, parts=PARTS))
-        there.close()
-        pipes = (here.makefile("wb"), here.makefile("rb"))
-        here.close()
-        running = _Running(Child(process, *pipes), box, folder)
-        running._stack = stack.pop_all()
-        return running
-
-
-def _plain() -> Child:
+def _plain() -> _Plain:
     home = Path(tempfile.gettempdir())
     environment = kernel_environment(home) | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return Child.start("autograder.sandbox.fork_server", ANSWERS, environment=environment)
+    return _Plain(Child.start("autograder.sandbox.fork_server", "0", ANSWERS, environment=environment))
+
+
+def _boxed(nested: bool) -> ServerInBox:
+    arguments = [ANSWERS, *["nested"] * nested]
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    return ServerInBox("autograder.sandbox.fork_server", arguments, PARTS, environment, nested)
 
 
 def _here(model: LoggedModel, folder: Path) -> str | None:

@@ -20,14 +20,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from autograder.base.errors import KitError
 from autograder.base.text import plain
 from autograder.sandbox import harvest, mounts, seccomp
 from autograder.sandbox.find_bwrap import find_bwrap
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.mounts import INCOMING, NOTEBOOK_PARTS, SHOWN, SOCKETS, WORK
+from autograder.sandbox.mounts import INCOMING, NOTEBOOK_PARTS, PROC, SHOWN, SOCKETS, WORK
 from autograder.sandbox.watch import Watchdog
 
 #: Seconds until a box that does not start is given up.
@@ -49,20 +49,97 @@ class BoxFailed(KitError):
 
 
 class Box:
-    """One box for one process and what it starts; with ``nested`` it may make boxes within this one.
+    """A box that runs, however it was made: it is watched, ended, and what it left is copied out.
 
-    Use it as a context manager, then:
+    Use it as a context manager. ``end`` kills everything in it; ``copy_out`` brings home what it left.
+    ``why`` says which limit ended the box, if one did.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.why: str | None = None
+        self._pidfd = -1
+        self._work = -1
+        #: The open folder of the box's sockets: ``/proc/self/fd/NUMBER/name`` is a socket in it.
+        self.sockets = -1
+        self._watchdog: Watchdog | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def watch(self, first: int) -> None:
+        """Look after the box whose first process is ``first`` here. Nothing foreign runs in it yet."""
+        if self._pidfd < 0:
+            self._pidfd = os.pidfd_open(first)
+        root = Path(f"/proc/{first}/root")
+        # an open folder outlives the box: it can be read when every process in it is dead
+        self._work, self.sockets, *others = (
+            os.open(root / name, os.O_RDONLY | os.O_DIRECTORY)
+            for name in (WORK.relative_to("/"), SOCKETS.relative_to("/"), "tmp", "home/student", "dev/shm")
+        )
+        folders = [self._work, self.sockets, *others]
+        self._watchdog = Watchdog(first, self.limits, folders, self.end)
+        self._watchdog.start()
+
+    def end(self, why: str | None = None) -> None:
+        """Kill everything in the box, and wait until it is dead; ``why`` is kept when nothing is yet."""
+        self.why = self.why or why
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            self.ended(PATIENCE)
+
+    def ended(self, seconds: float) -> bool:
+        """Whether the box's first process, and with it every other, is dead within ``seconds``."""
+        return bool(select.select([self._pidfd], [], [], seconds)[0])
+
+    def copy_out(self, target: Path) -> list[str]:
+        """End the box and copy what is in its working folder into ``target``; says what was refused."""
+        self.end()
+        return harvest.copy_out(self._work, target, self.limits) if self._work >= 0 else []
+
+    def read(self, name: str, most: int) -> bytes | None:
+        """A file of the working folder; None where it is missing, no file, or larger than ``most`` bytes."""
+        try:
+            source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._work)
+        except OSError:
+            return None
+        with os.fdopen(source, "rb") as file:
+            if not stat.S_ISREG(os.fstat(source).st_mode):
+                return None
+            content = file.read(most + 1)
+        return content if len(content) <= most else None
+
+    def names(self) -> list[str]:
+        """The names in the working folder."""
+        with os.scandir(self._work) as entries:
+            return [entry.name for entry in entries]
+
+    def close(self) -> None:
+        """End the box and give everything back; again, does nothing."""
+        self.end()
+        if self._watchdog:
+            self._watchdog.stop()
+            self._watchdog = None
+        _close(self._pidfd, self._work, self.sockets)
+        self._pidfd = self._work = self.sockets = -1
+
+
+class OwnBox(Box):
+    """A box that bubblewrap makes, for one process and what it starts; with ``nested`` it may make boxes
+    within this one.
 
     ``command`` gives the command line to start, with ``pass_fds`` and with ``stdin`` as its standard
-    input; ``started`` waits until the box is there, lets the program in it begin, and watches it;
-    ``end`` kills everything in it; ``copy_out`` brings home what it left. ``running`` does the first
-    three. ``why`` says which limit ended the box, if one did.
+    input; ``started`` waits until the box is there, lets the program in it begin, and watches it.
+    ``running`` does all of it.
     """
 
     def __init__(self, limits: Limits, nested: bool = False) -> None:
-        self.limits = limits
+        super().__init__(limits)
         self.nested = nested
-        self.why: str | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="kit-"))
         self.incoming = self.folder / "in"
         for path in (self.incoming, self.folder / "etc"):
@@ -77,17 +154,8 @@ class Box:
         self._log, self.log = os.pipe()
         os.set_blocking(self._log, False)
         self.pass_fds: tuple[int, ...] = (self._filter, self._status_writable)
-        self._pidfd = -1
-        self._work = -1
-        #: The open folder of the box's sockets: ``/proc/self/fd/NUMBER/name`` is a socket in it.
-        self.sockets = -1
-        self._watchdog: Watchdog | None = None
-
-    def __enter__(self) -> "Box":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+        #: The first process in the box, by its number here.
+        self.first = -1
 
     def bring(self, folder: Path) -> None:
         """Copy the files of ``folder`` into the working folder that the box starts with."""
@@ -125,6 +193,8 @@ class Box:
             arguments += [*mounts.parents(target), "--ro-bind", str(source), str(target)]
         arguments += mounts.tmpfs(str(SOCKETS), 1 << 20)
         arguments += ["--ro-bind", str(self.incoming), str(INCOMING), "--dir", str(SHOWN)]
+        if self.nested and self._uid:
+            arguments += ["--ro-bind", "/proc", str(PROC)]
         arguments += mounts.tmpfs(str(WORK), self.limits.disk)
         for name, value in {**environment, **mounts.environment()}.items():
             arguments += ["--setenv", name, value]
@@ -139,15 +209,10 @@ class Box:
         return [find_bwrap(), *arguments, *mounts.as_nobody(self._uid), *self._limited(), *start, *inner]
 
     def _limited(self) -> list[str]:
-        limits = self.limits
+        limits = self.limits.of_a_process().items()
         return [
             "/usr/bin/prlimit",
-            f"--data={limits.process_memory}",
-            f"--fsize={limits.file_size}",
-            f"--cpu={limits.cpu}:{limits.cpu + 5}",
-            f"--nproc={limits.processes}",
-            "--nofile=1024",
-            "--core=0",
+            *(f"--{name.lower()}={soft}:{hard}" for name, (soft, hard) in limits),
             "--",
         ]
 
@@ -163,21 +228,14 @@ class Box:
             line = status.readline()
         if not line:
             raise BoxFailed(f"bubblewrap could not make the box: {self.said()}")
-        child = json.loads(line)["child-pid"]
-        self._pidfd = os.pidfd_open(child)
-        root = Path(f"/proc/{child}/root")
+        self.first = json.loads(line)["child-pid"]
+        self._pidfd = os.pidfd_open(self.first)
+        ready = Path(f"/proc/{self.first}/root/tmp/.ready")
         end = time.monotonic() + PATIENCE
-        while not (root / "tmp" / ".ready").exists():
-            if self._ended(0.005) or time.monotonic() > end:
+        while not ready.exists():
+            if self.ended(0.005) or time.monotonic() > end:
                 raise BoxFailed(f"the box ended before its program ran: {self.said()}")
-        # an open folder outlives the box: it can be read when every process in it is dead
-        self._work, self.sockets, *others = (
-            os.open(root / name, os.O_RDONLY | os.O_DIRECTORY)
-            for name in (WORK.relative_to("/"), SOCKETS.relative_to("/"), "tmp", "home/student", "dev/shm")
-        )
-        folders = [self._work, self.sockets, *others]
-        self._watchdog = Watchdog(child, self.limits, folders, self.end)
-        self._watchdog.start()
+        self.watch(self.first)
         os.write(self._go, b"go\n")
 
     @contextmanager
@@ -209,60 +267,16 @@ class Box:
             said = ""
         return plain(" ".join(said.split()))[:500] or "it said nothing"
 
-    def end(self, why: str | None = None) -> None:
-        """Kill everything in the box, and wait until it is dead; ``why`` is kept when nothing is yet."""
-        self.why = self.why or why
-        if self._pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            self._ended(PATIENCE)
-
-    def _ended(self, seconds: float) -> bool:
-        """Whether the box's first process, and with it every other, is dead within ``seconds``."""
-        return bool(select.select([self._pidfd], [], [], seconds)[0])
-
-    def copy_out(self, target: Path) -> list[str]:
-        """End the box and copy what is in its working folder into ``target``; says what was refused."""
-        self.end()
-        return harvest.copy_out(self._work, target, self.limits) if self._work >= 0 else []
-
-    def read(self, name: str, most: int) -> bytes | None:
-        """A file of the working folder; None where it is missing, no file, or larger than ``most`` bytes."""
-        try:
-            source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._work)
-        except OSError:
-            return None
-        with os.fdopen(source, "rb") as file:
-            if not stat.S_ISREG(os.fstat(source).st_mode):
-                return None
-            content = file.read(most + 1)
-        return content if len(content) <= most else None
-
-    def names(self) -> list[str]:
-        """The names in the working folder."""
-        with os.scandir(self._work) as entries:
-            return [entry.name for entry in entries]
-
     def close(self) -> None:
         """End the box and give everything back; again, does nothing."""
-        self.end()
-        if self._watchdog:
-            self._watchdog.stop()
-            self._watchdog = None
-        rest = (
-            self._status,
-            self._pidfd,
-            self._work,
-            self.sockets,
-            self.stdin,
-            self._go,
-            self._log,
-            self.log,
-        )
-        for descriptor in (*self.pass_fds, *rest):
-            if descriptor >= 0:
-                os.close(descriptor)
+        super().close()
+        _close(*self.pass_fds, self._status, self.stdin, self._go, self._log, self.log)
         self.pass_fds = ()
-        self._status = self._pidfd = self._work = self.sockets = self.stdin = self._go = -1
-        self._log = self.log = -1
+        self._status = self.stdin = self._go = self._log = self.log = -1
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            os.close(descriptor)

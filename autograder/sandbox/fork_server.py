@@ -1,6 +1,6 @@
 """A process with the libraries imported that answers each question in a forked child with limits.
 
-``python -m autograder.sandbox.fork_server MODULE [CHANNEL [nested]]`` imports MODULE and answers with the
+``python -m autograder.sandbox.fork_server CHANNEL MODULE [nested]`` imports MODULE and answers with the
 functions in its ``ANSWERS``, by the question's ``"question"``. It opens nothing foreign itself. A child may
 crash, hang or be taken over by what it opens: the next one is forked from the same clean process. In a box it
 is nested in one of its own, see :mod:`autograder.sandbox.nest`.
@@ -77,7 +77,7 @@ def _child(module: str, question: Message, sender: Connection, nested: bool) -> 
     if nested:
         from autograder.sandbox import nest
 
-        _keep_only(sender.fileno())
+        keep_only(sender.fileno())
         hidden = HIDDEN | ({str(KIT): 4096} if question.pop("without_kit", False) else {})
         try:
             nest.enter({question["folder"]: str(SHOWN)}, hidden, parts_of_python(), LIMITS)
@@ -93,26 +93,27 @@ def _child(module: str, question: Message, sender: Connection, nested: bool) -> 
     sender.send_bytes(json.dumps(answers[question.pop("question")](question), allow_nan=False).encode())
 
 
-def _keep_only(descriptor: int) -> None:
-    """Close everything that was inherited, the channel of questions above all."""
+def keep_only(*descriptors: int) -> None:
+    """Close everything else that was inherited, the channel of questions above all."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)
-    highest = os.sysconf("SC_OPEN_MAX")
-    os.closerange(3, descriptor)
-    os.closerange(descriptor + 1, highest)
+    begin = 3
+    for descriptor in sorted(descriptors):
+        os.closerange(begin, descriptor)
+        begin = descriptor + 1
+    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
 
 
 def main() -> None:
-    """Answer until there are no more questions."""
-    module, *more = sys.argv[1:]
-    channel = int(more[0]) if more else None
-    forks = Forks(module, nested="nested" in more[1:])
-    if channel is not None:
+    """Answer until there are no more questions over the socket CHANNEL, or standard input where that is 0."""
+    channel, module, *more = sys.argv[1:]
+    forks = Forks(module, nested="nested" in more)
+    if int(channel):
         from autograder.sandbox import nest
 
         nest.make_private()
-    answer_questions(forks.answer, channel)
+    answer_questions(forks.answer, int(channel) or None)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ from nbclient import NotebookClient
 from traitlets import Dict, Instance, Type, Unicode
 
 from autograder.base.text import size
-from autograder.sandbox.box import PATIENCE, Box
+from autograder.sandbox.box import PATIENCE, Box, OwnBox
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.mounts import SOCKETS
+from autograder.sandbox.warm_kernels import Kernel, WarmKernels
 
 PROVISIONER = "mlflow-kit-box"
 #: Where the kernel finds its connection file, in the box.
@@ -40,9 +41,9 @@ MOST_WAITING = {"iopub": 50_000, "shell": 4}
 class BoxProvisioner(LocalProvisioner):
     """Starts a kernel in a :class:`~autograder.sandbox.box.Box`, reached through sockets that are in it.
 
-    The box works on a copy of the kernel's working directory. When it has ended, what it left is
-    copied into the folder ``left``, and a file ENDED beside that says why it was ended, if a
-    limit did it, and what was refused.
+    It is forked where the manager has ``warm`` kernels. The box works on a copy of the kernel's working
+    directory. When it has ended, what it left is copied into the folder ``left``, and a file ENDED beside
+    that says why it was ended, if a limit did it, and what was refused.
     """
 
     left = Unicode(help="The folder that gets what the kernel leaves; must not exist.").tag(config=True)
@@ -50,26 +51,40 @@ class BoxProvisioner(LocalProvisioner):
     box: Box | None = None
 
     async def pre_launch(self, **settings: Any) -> dict[str, Any]:
-        """Prepare the box and the command line that starts the kernel in it."""
-        self.box = box = Box(Limits(**self.limits))
-        box.bring(Path(settings.get("cwd") or Path.cwd()))
+        """Prepare the box, and the command line that starts the kernel in it where it is not forked."""
         manager: Any = self.parent
+        folder, limits = Path(settings.get("cwd") or Path.cwd()), Limits(**self.limits)
+        environment = settings.pop("env", {})
+        home = Path(self.left).parent
         manager.transport = "ipc"
         manager.ip = str(SOCKETS / "k")
-        manager.connection_file = str(box.folder / "kernel.json")
-        environment = settings.pop("env", {})
+        manager.connection_file = str(home / "kernel.json")
         settings = await super().pre_launch(**settings)
+        connection_file = Path(manager.connection_file)
+        if manager.warm and manager.warm.usable:
+            kernel = Kernel(folder, connection_file, settings["cmd"], environment, limits)
+            self.box = manager.warm.fork(kernel)
+        if self.box:
+            return settings
+        self.box = box = OwnBox(limits)
+        box.bring(folder)
         command = [str(CONNECTION_FILE) if a == manager.connection_file else a for a in settings["cmd"]]
-        readable = {Path(manager.connection_file): CONNECTION_FILE}
+        readable = {connection_file: CONNECTION_FILE}
         settings["cmd"] = box.command(command, environment, readable=readable)
         bare = {"env": {"PATH": "/usr/bin:/bin"}, "cwd": "/", "stdin": box.stdin}
         return {**settings, **bare, "stdout": box.log, "stderr": box.log, "pass_fds": box.pass_fds}
 
     async def launch_kernel(self, cmd: list[str], **settings: Any) -> Any:
         """Start the kernel, and wait until it listens."""
-        assert self.box
-        info = await super().launch_kernel(cmd, **settings)
-        self.box.started()
+        manager: Any = self.parent
+        if isinstance(self.box, OwnBox):
+            info = await super().launch_kernel(cmd, **settings)
+            self.box.started()
+        else:
+            assert self.box
+            self.process = Forked(self.box)  # type: ignore[assignment]
+            manager.warm.go()
+            info = self.connection_info
         # by an open folder, so that nobody in the box decides where this leads; see _context
         folder = f"/proc/self/fd/{self.box.sockets}"
         end = time.monotonic() + PATIENCE
@@ -97,6 +112,35 @@ class BoxProvisioner(LocalProvisioner):
             finally:
                 box.close()
         await super().cleanup(restart)
+
+
+class Forked:
+    """A forked kernel, as far as a provisioner asks of a ``subprocess.Popen``."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self.pid = -1  # its number says nothing here
+
+    def poll(self) -> int | None:
+        """None while anything in the box lives."""
+        return 0 if self._box.ended(0) else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until everything in the box is dead."""
+        self._box.ended(PATIENCE if timeout is None else timeout)
+        return 0
+
+    def kill(self) -> None:
+        """Kill everything in the box."""
+        self._box.end()
+
+    terminate = kill
+
+    def send_signal(self, _number: int) -> None:
+        """A kernel is told by messages; a signal is for its end."""
+        self._box.end()
 
 
 def _listens(folder: str) -> bool:
@@ -197,6 +241,8 @@ class BoxKernelManager(BoundedKernelManager):
 
     left = Unicode().tag(config=True)
     limits = Dict().tag(config=True)
+    #: Where its kernel is forked from; None to start it.
+    warm: WarmKernels | None = None
     client_factory = Type(BoxKernelClient)
 
     def _context_default(self) -> zmq.asyncio.Context:
@@ -223,12 +269,14 @@ class BoundedNotebookClient(NotebookClient):
     """
 
     most_output: int = Limits().output
+    warm: WarmKernels | None = None
     flooded: str | None = None
     _ending = False
 
     def create_kernel_manager(self) -> Any:
         """Make the manager, and end its kernel when the meter says so."""
         manager: Any = super().create_kernel_manager()
+        manager.warm = self.warm
         manager.session.meter.most = self.most_output
         manager.session.meter.end = self._end_the_flood
         return manager

@@ -43,5 +43,17 @@ class Limits:
                 raise ValueError(f"The limit “{name}” is {value!r}: {error.errors()[0]['msg']}.") from None
         return cls(**changes)
 
+    def of_a_process(self) -> dict[str, tuple[int, int]]:
+        """The soft and the hard limit of each process, by the names of ``resource.RLIMIT_…``."""
+        same = {
+            "DATA": self.process_memory,
+            "FSIZE": self.file_size,
+            "NPROC": self.processes,
+            "NOFILE": 1024,
+            "CORE": 0,
+        }
+        # what takes no notice of the first is killed by the second
+        return {name: (limit, limit) for name, limit in same.items()} | {"CPU": (self.cpu, self.cpu + 5)}
+
 
 USUAL = Limits()

@@ -13,6 +13,9 @@ WORK = PurePosixPath("/sandbox/work")
 #: What is brought, read-only, in the box; and the one folder of it that a box within the box has.
 INCOMING = PurePosixPath("/sandbox/in")
 SHOWN = PurePosixPath("/sandbox/shown")
+#: As root: this machine's /proc, in a box that others are nested in. The kernel gives those one of their own
+#: only where an uncovered one is in sight, and bubblewrap covers parts of the box's own. They do not have it.
+PROC = PurePosixPath("/sandbox/proc")
 #: The folder of the kernel's sockets, in the box.
 SOCKETS = PurePosixPath("/sandbox/s")
 #: Where the kit's own files are, in the box.

@@ -7,19 +7,25 @@ that of the outer box. Linux only; standard library only.
 """
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
+import socket
 import stat
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from autograder.sandbox import seccomp
+from autograder.sandbox.mounts import PROC
 
 #: Namespaces of its own: user, mount, network, processes, IPC.
 _NAMESPACES = 0x10000000 | 0x00020000 | 0x40000000 | 0x20000000 | 0x08000000
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
+_MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_SIOCSIFFLAGS, _UP_AND_RUNNING = 0x8914, 0x41
 _CAPABILITY_VERSION = 0x20080522
 _MOST_CAPABILITIES = 64
 
@@ -27,15 +33,20 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter(
-    shown: Mapping[str, str], hidden: Mapping[str, int], kept: Sequence[Path], limits: Mapping[str, int]
+    shown: Mapping[str, str],
+    hidden: Mapping[str, int],
+    kept: Sequence[Path],
+    limits: Mapping[str, int | tuple[int, int]],
+    tell: Callable[[int], object] = int,
 ) -> None:
     """Go on in a nested box, in a forked process that is the first in it.
 
     ``shown`` maps folders of the outer box to where they are in the nested one; ``hidden`` maps folders to
     the bytes of the empty one in memory that takes each one's place, but for the paths ``kept`` in them;
-    ``limits`` are resource limits by their names without ``RLIMIT_``. The process that called waits for the
-    one that goes on, and ends with its status; when it is killed, so is everything in the nested box. Raises
-    OSError where the system does not allow it.
+    ``limits`` are resource limits by their names without ``RLIMIT_``, or soft and hard ones. The process that
+    called waits for the one that goes on, whose number in the outer box it gives to ``tell``, and ends with
+    its status; when it is killed, so is everything in the nested box. Raises OSError where the system does
+    not allow it.
     """
     _ok(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl")  # else its own files in /proc are root's
     user, group = os.getuid(), os.getgid()
@@ -43,8 +54,10 @@ def enter(
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    _ok(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
     first = os.fork()
     if first:
+        tell(first)
         os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
     _ok(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
@@ -63,13 +76,27 @@ def enter(
     for path, leads_to in links.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(leads_to)
-    try:
-        _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-    except OSError:  # the outer one is partly covered: then there is none at all
-        _mount("tmpfs", "/proc", "tmpfs", _MS_NOSUID | _MS_NODEV, "size=4096,mode=0555")
+    _mount_proc()
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _UP_AND_RUNNING))
     for name, value in limits.items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+        both = value if isinstance(value, tuple) else (value, value)
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), both)
     _drop_privileges()
+
+
+def _mount_proc() -> None:
+    """A /proc of its own; read-only where the only uncovered one in sight is; else none at all."""
+    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    try:
+        _mount("proc", "/proc", "proc", flags)
+    except OSError:
+        try:
+            _mount("proc", "/proc", "proc", flags | _MS_RDONLY)
+        except OSError:
+            _mount("tmpfs", "/proc", "tmpfs", flags, "size=4096,mode=0555")
+    if Path(PROC).is_dir():
+        _mount("tmpfs", str(PROC), "tmpfs", flags, "size=4096,mode=0555")
 
 
 def make_private() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import autograder
 from autograder.sandbox import mounts
-from autograder.sandbox.box import Box, BoxFailed
+from autograder.sandbox.box import BoxFailed, OwnBox
 from autograder.sandbox.find_bwrap import NoSandbox
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.seccomp import UnknownMachine
@@ -81,7 +81,7 @@ def _check_readable() -> None:
 
 def _probe() -> None:
     limits = Limits(wall=PATIENCE)
-    with Box(limits) as box:
+    with OwnBox(limits) as box:
         probe = PROBE.format(kit=str(Path(__file__)))
         with box.running([sys.executable, "-I", "-c", probe], {}) as process:
             process.wait(PATIENCE)

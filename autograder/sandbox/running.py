@@ -23,6 +23,7 @@ from autograder.sandbox.kernel import ENDED, BoundedKernelManager, BoundedNotebo
 from autograder.sandbox.kernel_environment import kernel_environment
 from autograder.sandbox.limits import USUAL, Limits
 from autograder.sandbox.mounts import WORK
+from autograder.sandbox.warm_kernels import WarmKernels
 from autograder.workspace.prepared import put_store
 
 
@@ -39,13 +40,17 @@ class Execution:
 
 
 def run_notebook(
-    notebook: NotebookNode, folder: Path, conditions: Conditions, limits: Limits = USUAL, sandbox: bool = True
+    notebook: NotebookNode,
+    folder: Path,
+    conditions: Conditions,
+    limits: Limits = USUAL,
+    sandbox: bool | WarmKernels = True,
 ) -> Execution:
     """Run every cell of ``notebook`` (changed in place) in a new kernel, under ``conditions``.
 
     The kernel works on the files of ``folder`` and what it leaves is in ``folder`` afterwards. With
-    ``sandbox`` it does so in a box, see :mod:`autograder.sandbox.box`; without, in the folder itself,
-    with a scrubbed environment, as the user who runs this.
+    ``sandbox`` it does so in a box, see :mod:`autograder.sandbox.box`, and is forked where that is the warm
+    kernels; without, in the folder itself, with a scrubbed environment, as the user who runs this.
 
     A cell that raises does not end the run. A limit that is exceeded, a kernel that dies or one that
     sends nonsense does: what was done before it stays, and what of the outputs is no notebook is left
@@ -70,6 +75,7 @@ def run_notebook(
             config=config,
         )
         client.most_output = limits.output
+        client.warm = sandbox if isinstance(sandbox, WarmKernels) else None
         stopped = _execute(client, kernel_environment(home, conditions), limits)
         refused = []
         if sandbox:

@@ -26,7 +26,8 @@ from autograder.evidence import LoggedModel, NoStore
 from autograder.evidence.models import read_model_file
 from autograder.pipeline import reader as reader_module
 from autograder.pipeline.reader import Reader
-from autograder.sandbox.box import Box
+from autograder.sandbox import server_in_box
+from autograder.sandbox.box import OwnBox
 from autograder.sandbox.mounts import parts_of_python
 from autograder.workspace.prepared import put_store
 from tests.conftest import ROOT
@@ -267,7 +268,7 @@ def test_where_boxes_cannot_be_nested_each_submission_gets_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # a box without the right to make others within it: what a machine that forbids it does
-    monkeypatch.setattr(reader_module, "Box", lambda limits, nested: Box(limits))
+    monkeypatch.setattr(server_in_box, "OwnBox", lambda limits, nested: OwnBox(limits))
     put_store(tmp_path)
     with Reader() as reader:
         assert reader.store(tmp_path, 1).experiments

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from autograder.sandbox import find_bwrap
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.probe import check_sandbox
 from autograder.sandbox.running import Execution, run_notebook
+from autograder.sandbox.warm_kernels import WarmKernels
 from tests.conftest import ROOT, run
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the box needs Linux")
@@ -44,8 +45,19 @@ AFTER = "open('after.txt', 'w').write('done after')"
 Attempt = Callable[..., Execution]
 
 
+@pytest.fixture(scope="module", params=["forked", "started"])
+def kernels(request: pytest.FixtureRequest) -> Iterator[WarmKernels | bool]:
+    """What a kernel in a box is: forked from a warm one, or started."""
+    if request.param == "started":
+        yield True
+    else:
+        with WarmKernels() as warm:
+            yield warm
+            assert warm.usable
+
+
 @pytest.fixture
-def attempt(tmp_path: Path) -> Attempt:
+def attempt(tmp_path: Path, kernels: WarmKernels | bool) -> Attempt:
     """Run cells in a box, between one that leaves before.txt and one that leaves after.txt."""
 
     def make(*cells: str, **limits: Any) -> Execution:
@@ -53,7 +65,7 @@ def attempt(tmp_path: Path) -> Attempt:
         folder.mkdir()
         notebook = new_notebook(cells=[new_code_cell(source) for source in (BEFORE, *cells, AFTER)])
         changed = Limits(**{name: limits.get(name, getattr(LIMITS, name)) for name in LIMITS.__slots__})
-        return run_notebook(notebook, folder, Conditions(1), changed)
+        return run_notebook(notebook, folder, Conditions(1), changed, kernels)
 
     return make
 

@@ -74,7 +74,7 @@ def be_a_command(arguments: list[str], folder: str, environment: dict[str, str],
         os.dup2(file.fileno(), 2)
     _print_to_descriptors()
     sys.argv = arguments
-    reader._boxed = lambda nested, folder=None: reader._Running(forked_child())
+    reader._boxed = lambda nested: reader._Plain(forked_child())  # type: ignore[assignment, return-value]
     (command,) = entry_points(group="console_scripts", name=arguments[0])
     try:
         command.load()()

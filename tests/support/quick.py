@@ -70,6 +70,7 @@ SLOW = {
     "sandbox/test_box",
     "sandbox/test_nest",
     "sandbox/test_umask",
+    "sandbox/test_warm_kernels",
     "test_architecture",
     "workspace/test_importing",
     "workspace/test_last_calls",
