@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import psutil
-
 from autograder.base.child import ChildFailed, Message
 from autograder.sandbox import mounts
 from autograder.sandbox.box import Box, BoxFailed, copy_readable
 from autograder.sandbox.kernel_environment import kernel_environment
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.server_in_box import ServerInBox
+from autograder.sandbox.watch import with_all_below
 
 #: Set to 0 to start each process anew, in a box of its own: slower, and without namespaces inside a box.
 WARM_VARIABLE = "MLFLOW_KIT_WARM"
@@ -148,12 +147,12 @@ class _NoNest(Exception):
 
 def _here(box: int, number: int) -> int:
     """The number here of the process in a box that has ``number`` there. Raises ChildFailed."""
-    for process in psutil.Process(box).children(recursive=True):
+    for process in with_all_below(box):
         try:
-            status = Path(f"/proc/{process.pid}/status").read_text()
+            status = Path(f"/proc/{process}/status").read_text()
         except OSError:  # it has ended
             continue
         numbers = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
         if numbers[-2:] == [str(number), "1"]:
-            return process.pid
+            return process
     raise ChildFailed("a kernel died before it began")
