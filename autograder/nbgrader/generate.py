@@ -19,16 +19,23 @@ from nbgrader.utils import is_grade
 from traitlets.config import Config
 
 from autograder.data.settings import load_settings
-from autograder.rubrics import load_rubric
+from autograder.rubrics import UnknownAssignment, load_rubric
 
 
 class CheckPoints(NbGraderPreprocessor):
     """Refuses a source notebook whose graded cells are not the rubric's tasks, with its points; then
-    gives the cells the points that the instructor set.
+    gives the cells the points that the instructor set. An assignment without a rubric is nbgrader's alone.
     """
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
-        rubric = load_rubric(resources["nbgrader"]["assignment"])
+        try:
+            rubric = load_rubric(resources["nbgrader"]["assignment"])
+        except UnknownAssignment:
+            self.log.warning(
+                "%s has no rubric of the kit's: its points are not checked",
+                resources["nbgrader"]["assignment"],
+            )
+            return nb, resources
         expected = {task.id: task.points for task in rubric.tasks}
         cells = [cell.metadata.nbgrader for cell in nb.cells if is_grade(cell)]
         found = {cell.grade_id: float(cell.points) for cell in cells}

@@ -1,6 +1,6 @@
 """What is asked, for how many points, what to say when it is missing.
 
-The rubrics are in ``course``, one module each; the rest is the language they are written in and
+The rubrics are in ``by_assignment``, one module each; the rest is the language they are written in and
 the questions that they share.
 """
 
