@@ -54,6 +54,7 @@ SLOW = {
     "nbgrader/test_intake",
     "nbgrader/test_large_submissions",
     "nbgrader/test_nbgrader",
+    "nbgrader/test_nbgraders_own",
     "nbgrader/test_nothing_foreign_is_opened",
     "nbgrader/test_safe_to_open",
     "nbgrader/test_stock_commands",
