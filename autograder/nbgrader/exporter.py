@@ -95,7 +95,7 @@ class SubmissionExporter(NotebookExporter):
         self.kernels: WarmKernels | None = None
         # to have the libraries imported for one kernel takes as long as to start it
         if len(parent.assignments) > 1 and not self.unsafe_no_sandbox:
-            self.kernels = WarmKernels()
+            self.kernels = WarmKernels(self.run_limits)
             weakref.finalize(self, self.kernels.close)
             self.kernels.start()
 

@@ -181,13 +181,13 @@ class _Plain:
 def _plain() -> _Plain:
     home = Path(tempfile.gettempdir())
     environment = kernel_environment(home) | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return _Plain(Child.start("autograder.sandbox.fork_server", "0", ANSWERS, environment=environment))
+    return _Plain(Child.start("autograder.sandbox.fork_server", ANSWERS, "0", environment=environment))
 
 
 def _boxed(nested: bool) -> ServerInBox:
-    arguments = [ANSWERS, *["nested"] * nested]
+    program = ["autograder.sandbox.fork_server", ANSWERS, *["nested"] * nested]
     environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
-    return ServerInBox("autograder.sandbox.fork_server", arguments, PARTS, environment, nested)
+    return ServerInBox(program, PARTS, environment, nested=nested)
 
 
 def _here(model: LoggedModel, folder: Path) -> str | None:

@@ -1,6 +1,6 @@
 """A process with the libraries imported that answers each question in a forked child with limits.
 
-``python -m autograder.sandbox.fork_server CHANNEL MODULE [nested]`` imports MODULE and answers with the
+``python -m autograder.sandbox.fork_server MODULE [nested] CHANNEL`` imports MODULE and answers with the
 functions in its ``ANSWERS``, by the question's ``"question"``. It opens nothing foreign itself. A child may
 crash, hang or be taken over by what it opens: the next one is forked from the same clean process. In a box it
 is nested in one of its own, see :mod:`autograder.sandbox.nest`.
@@ -107,7 +107,7 @@ def keep_only(*descriptors: int) -> None:
 
 def main() -> None:
     """Answer until there are no more questions over the socket CHANNEL, or standard input where that is 0."""
-    channel, module, *more = sys.argv[1:]
+    module, *more, channel = sys.argv[1:]
     forks = Forks(module, nested="nested" in more)
     if int(channel):
         from autograder.sandbox import nest

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import zmq
@@ -55,10 +56,10 @@ class BoxProvisioner(LocalProvisioner):
         manager: Any = self.parent
         folder, limits = Path(settings.get("cwd") or Path.cwd()), Limits(**self.limits)
         environment = settings.pop("env", {})
-        home = Path(self.left).parent
+        self._folder = TemporaryDirectory(prefix="kit-")
         manager.transport = "ipc"
         manager.ip = str(SOCKETS / "k")
-        manager.connection_file = str(home / "kernel.json")
+        manager.connection_file = str(Path(self._folder.name) / "kernel.json")
         settings = await super().pre_launch(**settings)
         connection_file = Path(manager.connection_file)
         if manager.warm and manager.warm.usable:
@@ -111,6 +112,7 @@ class BoxProvisioner(LocalProvisioner):
                     left.with_name(ENDED).write_text(ended, encoding="utf-8")
             finally:
                 box.close()
+                self._folder.cleanup()
         await super().cleanup(restart)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -17,6 +18,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from autograder.base.errors import KitError
 from autograder.data.settings import Conditions
 from autograder.sandbox.find_bwrap import find_bwrap
 from autograder.sandbox.kernel import ENDED, BoundedKernelManager, BoundedNotebookClient, BoxKernelManager
@@ -25,6 +27,8 @@ from autograder.sandbox.limits import USUAL, Limits
 from autograder.sandbox.mounts import WORK
 from autograder.sandbox.warm_kernels import WarmKernels
 from autograder.workspace.prepared import put_store
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,14 @@ def run_notebook(
         )
         client.most_output = limits.output
         client.warm = sandbox if isinstance(sandbox, WarmKernels) else None
-        stopped = _execute(client, kernel_environment(home, conditions), limits)
+        try:
+            stopped = _execute(client, kernel_environment(home, conditions), limits)
+        except (KitError, RuntimeError) as error:
+            if client.warm is None:
+                raise
+            # no line has run: the process that the kernel is forked from may have died in between
+            _log.warning("A warm kernel did not begin (%s): the submission gets a box of its own.", error)
+            return run_notebook(notebook, folder, conditions, limits)
         refused = []
         if sandbox:
             ended = json.loads((home / ENDED).read_text(encoding="utf-8"))

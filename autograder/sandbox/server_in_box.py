@@ -6,40 +6,54 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 from autograder.base.child import Child
 from autograder.sandbox.box import OwnBox, copy_readable
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import USUAL, Limits
 from autograder.sandbox.mounts import INCOMING
 
-#: A batch goes on as long as it takes: what is nested has limits of its own.
-LIMITS = Limits(wall=10**9, cpu=10**6, memory=6 << 30, processes=256)
+#: What the process itself may take besides what is nested in its box: bytes of memory, processes.
+OWN_MEMORY, OWN_PROCESSES = 2 << 30, 64
+
+
+def around(nested: Limits) -> Limits:
+    """The limits of a box that has boxes with the limits ``nested`` in it, one at a time."""
+    return replace(
+        nested,
+        wall=10**9,
+        cpu=10**6,
+        memory=nested.memory + OWN_MEMORY,
+        process_memory=nested.process_memory + OWN_MEMORY,
+        processes=nested.processes + OWN_PROCESSES,
+    )
 
 
 class ServerInBox:
     """A module of the kit in a box, where it answers questions through ``child``; see :mod:`.fork_server`.
 
-    ``arguments`` follow the number of its channel on the command line. Of the kit ``parts`` are there. With
-    ``nested`` it may make boxes within this one. Raises BoxFailed.
+    ``program`` is the module and its arguments, after which it gets the number of its channel. Of the kit
+    ``parts`` are there. What is nested in its box has at most ``limits``; without ``nested`` it cannot make
+    boxes. Raises BoxFailed.
     """
 
     def __init__(
         self,
-        module: str,
-        arguments: Sequence[str],
+        program: Sequence[str],
         parts: Sequence[str],
         environment: Mapping[str, str],
+        limits: Limits = USUAL,
         nested: bool = True,
     ) -> None:
         self._shown: dict[Path, str] = {}
         self._numbers = itertools.count()
         with ExitStack() as stack:
-            self.box = stack.enter_context(OwnBox(LIMITS, nested=nested))
+            self.box = stack.enter_context(OwnBox(around(limits), nested=nested))
             here, there = socket.socketpair()
             self.box.pass_fds += (there.fileno(),)
-            command = [sys.executable, "-m", module, str(there.fileno()), *arguments]
+            command = [sys.executable, "-m", *program, str(there.fileno())]
             process = stack.enter_context(self.box.running(command, environment, parts=parts))
             there.close()
             pipes = (here.makefile("wb"), here.makefile("rb"))

@@ -13,7 +13,7 @@ from autograder.base.child import ChildFailed, Message
 from autograder.sandbox import mounts
 from autograder.sandbox.box import Box, BoxFailed, copy_readable
 from autograder.sandbox.kernel_environment import kernel_environment
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import USUAL, Limits
 from autograder.sandbox.server_in_box import ServerInBox
 from autograder.sandbox.watch import with_all_below
 
@@ -58,13 +58,14 @@ class ForkedBox(Box):
 
 
 class WarmKernels:
-    """Forks kernels; use it as a context manager.
+    """Forks kernels whose limits are at most ``limits``; use it as a context manager.
 
     ``usable`` is False where it is switched off, or once it turned out not to work here: then kernels are
     to be started one by one, see :class:`autograder.sandbox.box.OwnBox`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = USUAL) -> None:
+        self._limits = limits
         self.usable = os.environ.get(WARM_VARIABLE, "1") != "0"
         self._server: ServerInBox | None = None
 
@@ -83,7 +84,7 @@ class WarmKernels:
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline"
             }
             parts = (*mounts.NOTEBOOK_PARTS, "sandbox")
-            self._server = ServerInBox("autograder.sandbox.kernel_forks", (), parts, environment)
+            self._server = ServerInBox(["autograder.sandbox.kernel_forks"], parts, environment, self._limits)
 
     def close(self) -> None:
         """End the process, and every box of a kernel with it."""

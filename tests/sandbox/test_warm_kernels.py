@@ -4,12 +4,14 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from autograder.base.child import ChildFailed
 from autograder.data.settings import Conditions
 from autograder.sandbox import server_in_box
 from autograder.sandbox.box import OwnBox
@@ -177,6 +179,28 @@ def test_the_process_behind_it_may_die(warm: WarmKernels, tmp_path: Path) -> Non
     execution = ran(tmp_path / "two", warm, "print(1)")
     assert printed(execution) == 1
     assert warm.usable
+
+
+def test_a_kernel_that_does_not_begin_is_started_by_itself(
+    warm: WarmKernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def dies() -> None:
+        assert warm._server
+        warm._server.box.end()
+        raise ChildFailed("its process ended without an answer")
+
+    monkeypatch.setattr(warm, "go", dies)
+    execution = ran(tmp_path / "work", warm, "print(1)")
+    assert printed(execution) == 1
+    assert "A warm kernel did not begin (its process ended" in caplog.text
+
+
+def test_a_course_may_have_larger_limits(tmp_path: Path) -> None:
+    larger = Limits(memory=8 << 30, process_memory=7 << 30, file_size=1 << 30, processes=300, disk=1 << 30)
+    with WarmKernels(larger) as warm:
+        told = "import json, resource\nprint(json.dumps(resource.getrlimit(resource.RLIMIT_DATA)))"
+        assert printed(ran(tmp_path / "work", warm, told, **asdict(larger))) == [7 << 30, 7 << 30]
+        assert warm.usable
 
 
 def test_a_kernel_cannot_reach_the_process_behind_it(warm: WarmKernels, tmp_path: Path) -> None:
