@@ -35,6 +35,9 @@ PATIENCE = 30
 #: As root, the box's processes belong to a user id from here up that no account has.
 FIRST_FREE_UID = 1 << 20
 
+#: Where processes in a box may write: its working folder, that of its sockets, and others.
+FOLDERS = (WORK.relative_to("/"), SOCKETS.relative_to("/"), "tmp", "home/student", "dev/shm")
+
 
 def copy_readable(folder: Path, target: Path) -> None:
     """Copy a folder so that the box's user can read it; links stay links."""
@@ -75,12 +78,16 @@ class Box:
         if self._pidfd < 0:
             self._pidfd = os.pidfd_open(first)
         root = Path(f"/proc/{first}/root")
-        # an open folder outlives the box: it can be read when every process in it is dead
-        self._work, self.sockets, *others = (
-            os.open(root / name, os.O_RDONLY | os.O_DIRECTORY)
-            for name in (WORK.relative_to("/"), SOCKETS.relative_to("/"), "tmp", "home/student", "dev/shm")
-        )
-        folders = [self._work, self.sockets, *others]
+        folders: list[int] = []
+        try:
+            # an open folder outlives the box: it can be read when every process in it is dead
+            for name in FOLDERS:
+                folders.append(os.open(root / name, os.O_RDONLY | os.O_DIRECTORY))
+        except OSError:
+            _close(*folders, self._pidfd)
+            self._pidfd = -1
+            raise
+        self._work, self.sockets, *_ = folders
         self._watchdog = Watchdog(first, self.limits, folders, self.end)
         self._watchdog.start()
 
@@ -94,7 +101,9 @@ class Box:
 
     def ended(self, seconds: float) -> bool:
         """Whether the box's first process, and with it every other, is dead within ``seconds``."""
-        return bool(select.select([self._pidfd], [], [], seconds)[0])
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def copy_out(self, target: Path) -> list[str]:
         """End the box and copy what is in its working folder into ``target``; says what was refused."""

@@ -54,6 +54,10 @@ FILES = SHOWN / "work"
 SCRATCH = {"/tmp": 256 << 20, "/home/student": 256 << 20, "/dev/shm": 64 << 20, str(SOCKETS): 1 << 20}
 
 
+#: Characters of what is said of files that do not fit.
+MOST_SAID = 300
+
+
 class _Forked(BaseException):
     """Leaves the loop of questions, and what it holds, in a process that is to be a kernel."""
 
@@ -87,7 +91,7 @@ class Kernels:
         with os.fdopen(ready, "rb") as lines:
             for line in lines:
                 answer |= json.loads(line)
-                if "ready" in answer or "no nest" in answer:
+                if answer.keys() & {"ready", "failed", "no nest"}:
                     break
         return json.dumps(answer).encode()
 
@@ -106,7 +110,7 @@ def _become_a_kernel(question: Message, ready: int, go: int) -> None:
     def tell(**what: Any) -> None:
         os.write(ready, json.dumps(what).encode() + b"\n")
 
-    hidden = {str(INCOMING): 4096, str(KIT / "autograder" / "sandbox"): 4096, **SCRATCH}
+    hidden = {str(INCOMING): 0, str(KIT / "autograder" / "sandbox"): 0, **SCRATCH}
     hidden[str(WORK)] = question["disk"]
     limits = {name: tuple(both) for name, both in question["limits"].items()}
     try:
@@ -123,11 +127,17 @@ def _become_a_kernel(question: Message, ready: int, go: int) -> None:
     kernel = os.fork()
     if kernel:
         os.close(ready)
+        os.close(go)
+        nest.make_private()
         _look_after(kernel)
     os.setsid()
     os.umask(0o022)
-    shutil.copytree(FILES, WORK, symlinks=True, dirs_exist_ok=True)
-    os.chdir(WORK)
+    try:
+        shutil.copytree(FILES, WORK, symlinks=True, dirs_exist_ok=True)
+        os.chdir(WORK)
+    except OSError as error:
+        tell(failed=str(error)[:MOST_SAID])
+        os._exit(1)
     tell(ready=True)
     os.close(ready)
     if not os.read(go, 1):
@@ -154,7 +164,6 @@ def _be_as_new(environment: dict[str, str]) -> None:
     Path(environment["MPLCONFIGDIR"]).mkdir(exist_ok=True)
     random.seed()
     np.random.seed()
-    sys.path[:] = [path for path in sys.path if path not in ("", str(WORK))]
     for name in [name for name in sys.modules if name.startswith("autograder.sandbox")]:
         del sys.modules[name]
 

@@ -14,11 +14,12 @@ import signal
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from autograder.sandbox import seccomp
-from autograder.sandbox.mounts import PROC
+from autograder.sandbox.mounts import PROC, WORK
 
 #: Namespaces of its own: user, mount, network, processes, IPC.
 _NAMESPACES = 0x10000000 | 0x00020000 | 0x40000000 | 0x20000000 | 0x08000000
@@ -28,6 +29,8 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1,
 _SIOCSIFFLAGS, _UP_AND_RUNNING = 0x8914, 0x41
 _CAPABILITY_VERSION = 0x20080522
 _MOST_CAPABILITIES = 64
+#: Files and folders in a folder in memory: each takes the machine's memory that no process holds.
+_MOST_FILES = 50_000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -42,7 +45,8 @@ def enter(
     """Go on in a nested box, in a forked process that is the first in it.
 
     ``shown`` maps folders of the outer box to where they are in the nested one; ``hidden`` maps folders to
-    the bytes of the empty one in memory that takes each one's place, but for the paths ``kept`` in them;
+    the bytes of the empty one in memory that takes each one's place (0: nobody can write there), but for the
+    paths ``kept`` in them;
     ``limits`` are resource limits by their names without ``RLIMIT_``, or soft and hard ones. The process that
     called waits for the one that goes on, whose number in the outer box it gives to ``tell``, and ends with
     its status; when it is killed, so is everything in the nested box. Raises OSError where the system does
@@ -67,7 +71,11 @@ def enter(
     opened = {path: os.open(path, os.O_PATH) for path in covered if not path.is_symlink()}
     links = {path: path.readlink() for path in covered if path.is_symlink()}
     for folder, size in hidden.items():
-        _mount("tmpfs", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},mode=1777")
+        if size:
+            options = f"size={size},nr_inodes={_MOST_FILES},mode=1777"
+            _mount("tmpfs", folder, "tmpfs", _MS_NOSUID | _MS_NODEV, options)
+        else:
+            _cover(folder)
     for path, descriptor in opened.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir() if stat.S_ISDIR(os.fstat(descriptor).st_mode) else path.touch()
@@ -77,6 +85,9 @@ def enter(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(leads_to)
     _mount_proc()
+    # that of the outer box is everybody's in it
+    _mount("devpts", "/dev/pts", "devpts", _MS_NOSUID | _MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+    os.chdir("/")  # the working folder still is the outer box's, under the one that hides it
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _UP_AND_RUNNING))
     for name, value in limits.items():
@@ -94,14 +105,23 @@ def _mount_proc() -> None:
         try:
             _mount("proc", "/proc", "proc", flags | _MS_RDONLY)
         except OSError:
-            _mount("tmpfs", "/proc", "tmpfs", flags, "size=4096,mode=0555")
+            _cover("/proc")
     if Path(PROC).is_dir():
-        _mount("tmpfs", str(PROC), "tmpfs", flags, "size=4096,mode=0555")
+        _cover(str(PROC))
+
+
+def _cover(folder: str) -> None:
+    """Put an empty folder in the place of another, to which nobody can write."""
+    _mount("tmpfs", folder, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_RDONLY, "size=4096,nr_inodes=2,mode=0555")
 
 
 def make_private() -> None:
-    """Let no other process of this user look into this one or read its files in /proc."""
+    """Let no other process of this user look into this one or read its files in /proc, work in no folder, and
+    take nothing for a library that lies in the one where it began.
+    """
     _ok(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
+    os.chdir("/")
+    sys.path[:] = [path for path in sys.path if path not in ("", str(WORK))]
 
 
 def _drop_privileges() -> None:

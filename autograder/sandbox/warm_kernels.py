@@ -93,12 +93,18 @@ class WarmKernels:
             self._server = None
 
     def fork(self, kernel: Kernel) -> ForkedBox | None:
-        """The box in which a kernel waits; None where that does not work."""
+        """The box in which a kernel waits; None where that does not work. Raises BoxFailed for files that do
+        not fit.
+        """
         for _ in range(2):  # the process may have died with the submission before
             try:
                 self.start()
+            except BoxFailed as error:
+                why = str(error)
+                break
+            try:
                 return self._fork(kernel)
-            except (ChildFailed, BoxFailed) as error:
+            except ChildFailed as error:
                 why = str(error)
                 self.close()
             except _NoNest as error:
@@ -118,6 +124,13 @@ class WarmKernels:
         server = self._server
         assert server
         folder = Path(tempfile.mkdtemp(dir=server.box.incoming))
+        try:
+            return self._fork_with(server, folder, kernel)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _fork_with(self, server: ServerInBox, folder: Path, kernel: Kernel) -> ForkedBox:
         folder.chmod(0o755)
         copy_readable(kernel.files, folder / "work")
         shutil.copyfile(kernel.connection_file, folder / "kernel.json")
@@ -137,9 +150,19 @@ class WarmKernels:
         answer = server.child.ask(question, START, LARGEST_ANSWER)
         if "no nest" in answer:
             raise _NoNest(answer["no nest"])
+        if "failed" in answer:
+            raise BoxFailed(f"the box could not be filled: {answer['failed']}")
         if not answer.get("ready"):
             raise ChildFailed("a kernel could not be forked")
-        return ForkedBox(kernel.limits, _here(server.box.first, answer["first"]), folder)
+        number = _here(server.box.first, answer["first"])
+        try:
+            box = ForkedBox(kernel.limits, number, folder)
+        except OSError as error:
+            raise ChildFailed(f"a kernel died before it began: {error}") from None
+        if _here(server.box.first, answer["first"]) != number:  # now that it is held, it is no other
+            box.close()
+            raise ChildFailed("a kernel died before it began")
+        return box
 
 
 class _NoNest(Exception):

@@ -29,6 +29,7 @@ from autograder.pipeline.reader import Reader
 from autograder.sandbox import server_in_box
 from autograder.sandbox.box import OwnBox
 from autograder.sandbox.mounts import parts_of_python
+from autograder.sandbox.watch import with_all_below
 from autograder.workspace.prepared import put_store
 from tests.conftest import ROOT
 
@@ -262,6 +263,50 @@ def test_an_answer_without_an_end_is_cut_off(boxed: Reader, tmp_path: Path) -> N
     scoring = boxed.score(tmp_path, model, FEATURES)
     assert scoring.error is not None
     assert not scoring.labels
+
+
+STAYS = """
+import ctypes, os, time
+ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+for _ in range(5):
+    if not os.fork():
+        os.setsid()
+        time.sleep(120)
+"""
+BEGINS_AN_ANSWER = """
+import os
+for number in range(3, 50):
+    try:
+        os.write(number, b"ab")
+    except OSError:
+        pass
+"""
+
+
+def test_nothing_of_a_model_outlives_its_question(boxed: Reader, tmp_path: Path) -> None:
+    put_store(tmp_path)
+    boxed.store(tmp_path, 1)
+    assert boxed._running
+    assert boxed._running.box
+    first = boxed._running.box.first
+    before = len(with_all_below(first))
+    for number in range(3):
+        place = tmp_path / f"asked-{number}"
+        place.mkdir()
+        boxed.score(place, with_code(place, STAYS + "time.sleep(60)\n"), FEATURES, seconds=4)
+    end = time.monotonic() + 10  # the dead are collected by the first process of the outer box
+    while len(with_all_below(first)) > before and time.monotonic() < end:
+        time.sleep(0.1)
+    assert len(with_all_below(first)) == before
+    place = tmp_path / "begins"
+    place.mkdir()
+    began = time.monotonic()
+    late = boxed.score(
+        place, with_code(place, BEGINS_AN_ANSWER + "import time; time.sleep(60)\n"), FEATURES, 4
+    )
+    assert late.error
+    assert time.monotonic() - began < 20
+    assert boxed.store(tmp_path, 1).experiments
 
 
 def test_where_boxes_cannot_be_nested_each_submission_gets_its_own(

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from autograder.base.child import ChildFailed
 from autograder.data.settings import Conditions
 from autograder.sandbox import server_in_box
-from autograder.sandbox.box import OwnBox
+from autograder.sandbox.box import BoxFailed, OwnBox
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.running import Execution, run_notebook
 from autograder.sandbox.warm_kernels import WARM_VARIABLE, WarmKernels
@@ -201,6 +201,47 @@ def test_a_course_may_have_larger_limits(tmp_path: Path) -> None:
         told = "import json, resource\nprint(json.dumps(resource.getrlimit(resource.RLIMIT_DATA)))"
         assert printed(ran(tmp_path / "work", warm, told, **asdict(larger))) == [7 << 30, 7 << 30]
         assert warm.usable
+
+
+WRITES = """
+import contextlib, os
+place = %r
+if os.path.isdir(place):
+    with contextlib.suppress(OSError):
+        os.chmod(place, 0o777)
+    open(place + "/left", "w")
+"""
+SPOILS = """
+import contextlib, os
+for place in ("/dev/pts/ptmx", "/dev/pts"):
+    with contextlib.suppress(OSError):
+        os.chmod(place, 0)
+"""
+
+
+@pytest.mark.parametrize(
+    "place", ["/proc/1/cwd", "/sandbox/in", "/sandbox/kit/autograder/sandbox", "/sandbox/proc"]
+)
+def test_no_folder_of_the_box_around_can_be_written_to(warm: WarmKernels, tmp_path: Path, place: str) -> None:
+    execution = ran(tmp_path / "work", warm, WRITES % place)
+    (error,) = execution.notebook.cells[0].outputs or [None]
+    assert error is None or error.ename in ("OSError", "PermissionError", "FileNotFoundError"), error
+
+
+def test_terminals_of_one_kernel_are_not_the_next_one_s(warm: WarmKernels, tmp_path: Path) -> None:
+    ran(tmp_path / "one", warm, SPOILS)
+    assert printed(ran(tmp_path / "two", warm, "import pty\nprint(len(pty.openpty()))")) == 2
+
+
+def test_files_that_do_not_fit_are_that_submission_s_own_trouble(warm: WarmKernels, tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "large").write_bytes(b"x" * (3 << 20))
+    notebook = new_notebook(cells=[new_code_cell("1")])
+    with pytest.raises(BoxFailed):
+        run_notebook(notebook, folder, Conditions(1), Limits(disk=1 << 20), warm)
+    assert warm.usable
+    assert printed(ran(tmp_path / "two", warm, "print(1)")) == 1
 
 
 def test_a_kernel_cannot_reach_the_process_behind_it(warm: WarmKernels, tmp_path: Path) -> None:
