@@ -1,4 +1,4 @@
-"""What the box costs a kernel: the same small notebook with and without, in turn.
+"""What the box costs a kernel: the same small notebook without, in a box, and forked into one, in turn.
 
 python -m tests.benchmarks.bench_box [RUNS]
 """
@@ -13,25 +13,31 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder.data.settings import Conditions
 from autograder.sandbox.running import run_notebook
+from autograder.sandbox.warm_kernels import WarmKernels
 
 
-def seconds(sandbox: bool) -> float:
-    """The time that a notebook of one trivial cell takes, kernel start and end included."""
+def seconds(sandbox: bool | WarmKernels) -> float:
+    """The time that a notebook takes which imports the libraries, kernel start and end included."""
+    cells = [new_code_cell("import mlflow.sklearn, sklearn.ensemble")]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "work"
         folder.mkdir()
         before = time.perf_counter()
-        run_notebook(new_notebook(cells=[new_code_cell("1 + 1")]), folder, Conditions(1), sandbox=sandbox)
+        run_notebook(new_notebook(cells=cells), folder, Conditions(1), sandbox=sandbox)
         return time.perf_counter() - before
 
 
 def main(runs: int) -> None:
-    """Print both medians, and the median of the differences, pair by pair."""
-    seconds(True), seconds(False)  # byte code and the prepared store are there from now on
-    pairs = [(seconds(True), seconds(False)) for _ in range(runs)]
-    boxed, bare = (statistics.median(times) for times in zip(*pairs, strict=True))
-    difference = statistics.median(one - other for one, other in pairs)
-    print(f"in the box {boxed:.3f} s, without {bare:.3f} s, difference {difference:+.3f} s ({runs} pairs)")
+    """Print the medians, and those of the differences to the kernel without a box, round by round."""
+    with WarmKernels() as warm:
+        ways = {"without": False, "in a box": True, "forked into a box": warm}
+        for way in ways.values():
+            seconds(way)  # byte code, the prepared store and the warm process are there from now on
+        times = [{name: seconds(way) for name, way in ways.items()} for _ in range(runs)]
+    for name in ways:
+        median = statistics.median(one[name] for one in times)
+        difference = statistics.median(one[name] - one["without"] for one in times)
+        print(f"{name}: {median:.3f} s, difference {difference:+.3f} s ({runs} rounds)")
 
 
 if __name__ == "__main__":
