@@ -34,10 +34,13 @@ def seconds(assignment: str, text: str) -> float:
 def test_time_grows_no_faster_than_the_facts_up_to_the_largest(assignment: str) -> None:
     work = right_work(assignment)
     seconds(assignment, dump(work))  # imports what it needs
-    # from where cutting has begun: that is a step of its own
-    small, large = (seconds(assignment, dump(repeated(work, times))) for times in (200, 2_000))
-    assert large < 15 * small + NOISE
-    assert large < LONGEST
+    first, more, cut, largest = (
+        seconds(assignment, dump(repeated(work, times))) for times in (20, 100, 200, 2_000)
+    )
+    # cutting begins between 100 and 200 and is a step by itself
+    assert more < 7.5 * first + NOISE
+    assert largest < 15 * cut + NOISE
+    assert largest < LONGEST
 
 
 def test_calls_of_very_many_rows_are_looked_at_within_seconds() -> None:
