@@ -36,7 +36,7 @@ PATIENCE = 30
 FIRST_FREE_UID = 1 << 20
 
 #: Where processes in a box may write: its working folder, that of its sockets, and others.
-FOLDERS = (WORK.relative_to("/"), SOCKETS.relative_to("/"), "tmp", "home/student", "dev/shm")
+FOLDERS = [path.relative_to("/") for path in (WORK, SOCKETS, *map(PurePosixPath, mounts.SCRATCH))]
 
 
 def copy_readable(folder: Path, target: Path) -> None:
@@ -200,7 +200,7 @@ class OwnBox(Box):
             if self._uid:
                 os.chown(source, self._uid, self._uid)
             arguments += [*mounts.parents(target), "--ro-bind", str(source), str(target)]
-        arguments += mounts.tmpfs(str(SOCKETS), 1 << 20)
+        arguments += mounts.tmpfs(str(SOCKETS), mounts.SOCKETS_SIZE)
         arguments += ["--ro-bind", str(self.incoming), str(INCOMING), "--dir", str(SHOWN)]
         if self.nested and self._uid:
             arguments += ["--ro-bind", "/proc", str(PROC)]

@@ -46,12 +46,19 @@ import autograder.workspace.store
 from autograder.base.child import Message, answer_questions
 from autograder.sandbox import nest
 from autograder.sandbox.fork_server import keep_only
-from autograder.sandbox.mounts import INCOMING, KIT, SHOWN, SOCKETS, WORK, parts_of_python
+from autograder.sandbox.mounts import (
+    INCOMING,
+    KIT,
+    SCRATCH,
+    SHOWN,
+    SOCKETS,
+    SOCKETS_SIZE,
+    WORK,
+    parts_of_python,
+)
 
 #: What :mod:`.warm_kernels` shows, beside the connection file: the files that the kernel starts with.
 FILES = SHOWN / "work"
-#: Bytes of each folder that a kernel may write to, besides its working folder.
-SCRATCH = {"/tmp": 256 << 20, "/home/student": 256 << 20, "/dev/shm": 64 << 20, str(SOCKETS): 1 << 20}
 
 
 #: Characters of what is said of files that do not fit.
@@ -111,7 +118,7 @@ def _become_a_kernel(question: Message, ready: int, go: int) -> None:
         os.write(ready, json.dumps(what).encode() + b"\n")
 
     hidden = {str(INCOMING): 0, str(KIT / "autograder" / "sandbox"): 0, **SCRATCH}
-    hidden[str(WORK)] = question["disk"]
+    hidden |= {str(SOCKETS): SOCKETS_SIZE, str(WORK): question["disk"]}
     limits = {name: tuple(both) for name, both in question["limits"].items()}
     try:
         nest.enter(
@@ -149,7 +156,7 @@ def _become_a_kernel(question: Message, ready: int, go: int) -> None:
 
 
 def _look_after(kernel: int) -> NoReturn:
-    """Be the first process of a box, which ends with the kernel, and collect what others leave."""
+    """Run as process 1 of the box: reap orphaned processes, and end when the kernel ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # which the first process is spared
     while True:
         ended, status = os.wait()

@@ -28,8 +28,9 @@ OF_PYTHON = ("bin", "lib", "lib64", "include", "share/jupyter", "pyvenv.cfg")
 HIDDEN = ("/usr/local/share/nbgrader", "/usr/share/nbgrader")
 #: Files of /etc that programs need, besides those the box has of its own.
 FROM_ETC = ("ld.so.cache", "localtime", "ssl/certs", "fonts", "alternatives", "mime.types", "nsswitch.conf")
-_SCRATCH = 256 << 20  # bytes of /tmp and of the home folder, each
-_SHARED = 64 << 20  # bytes of /dev/shm
+#: Where processes in a box may write, besides the working folder: bytes of each.
+SCRATCH = {"/tmp": 256 << 20, "/home/student": 256 << 20, "/dev/shm": 64 << 20}
+SOCKETS_SIZE = 1 << 20
 
 
 def namespaces(uid: int | None, nested: bool = False) -> list[str]:
@@ -74,8 +75,10 @@ def system() -> list[str]:
             arguments += ["--size", "4096", "--tmpfs", name, "--remount-ro", name]
     for name in FROM_ETC:
         arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    arguments += ["--proc", "/proc", "--dev", "/dev", *tmpfs("/dev/shm", _SHARED)]
-    return [*arguments, *tmpfs("/tmp", _SCRATCH), *tmpfs("/home/student", _SCRATCH)]
+    arguments += ["--proc", "/proc", "--dev", "/dev"]
+    for folder, bytes_ in SCRATCH.items():
+        arguments += tmpfs(folder, bytes_)
+    return arguments
 
 
 def tmpfs(path: str, bytes_: int) -> list[str]:

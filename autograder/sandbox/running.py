@@ -83,7 +83,7 @@ def run_notebook(
         try:
             stopped = _execute(client, kernel_environment(home, conditions), limits)
         except (KitError, RuntimeError) as error:
-            if client.warm is None:
+            if client.warm is None or not client.warm.usable:
                 raise
             # no line has run: the process that the kernel is forked from may have died in between
             _log.warning("A warm kernel did not begin (%s): the submission gets a box of its own.", error)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 from autograder.base.child import Child
 from autograder.sandbox.box import OwnBox, copy_readable
@@ -60,12 +59,6 @@ class ServerInBox:
             here.close()
             self.child = Child(process, *pipes)
             self._stack = stack.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def show(self, folder: Path) -> str:
         """Where a copy of ``folder`` is in the box, from now on."""

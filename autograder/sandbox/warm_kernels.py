@@ -78,13 +78,17 @@ class WarmKernels:
 
     def start(self) -> None:
         """Start the process, which imports its libraries while others work; the first kernel does, too."""
-        if self.usable and self._server is None:
+        if not self.usable or self._server is not None:
+            return
+        try:
             # it imports matplotlib, which asks for its backend then
             environment = kernel_environment(HOME) | {
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline"
             }
             parts = (*mounts.NOTEBOOK_PARTS, "sandbox")
             self._server = ServerInBox(["autograder.sandbox.kernel_forks"], parts, environment, self._limits)
+        except BoxFailed as error:
+            self._give_up(str(error))
 
     def close(self) -> None:
         """End the process, and every box of a kernel with it."""
@@ -97,22 +101,18 @@ class WarmKernels:
         not fit.
         """
         for _ in range(2):  # the process may have died with the submission before
+            self.start()
+            if self._server is None:
+                return None
             try:
-                self.start()
-            except BoxFailed as error:
-                why = str(error)
-                break
-            try:
-                return self._fork(kernel)
+                return self._fork(self._server, kernel)
             except ChildFailed as error:
                 why = str(error)
                 self.close()
             except _NoNest as error:
                 why = str(error)
                 break
-        _log.warning("No warm kernels (%s): each submission gets a box of its own.", why)
-        self.usable = False
-        self.close()
+        self._give_up(why)
         return None
 
     def go(self) -> None:
@@ -120,9 +120,12 @@ class WarmKernels:
         if self._server:
             self._server.child.ask({"question": "go"}, START, LARGEST_ANSWER)
 
-    def _fork(self, kernel: Kernel) -> ForkedBox:
-        server = self._server
-        assert server
+    def _give_up(self, why: str) -> None:
+        _log.warning("No warm kernels (%s): each submission gets a box of its own.", why)
+        self.usable = False
+        self.close()
+
+    def _fork(self, server: ServerInBox, kernel: Kernel) -> ForkedBox:
         folder = Path(tempfile.mkdtemp(dir=server.box.incoming))
         try:
             return self._fork_with(server, folder, kernel)
